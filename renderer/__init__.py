@@ -1,0 +1,1 @@
+"""The WebNN API: what a renderer process may see."""

@@ -1,0 +1,1 @@
+"""Command-line tools around the simulator; nobody imports this package."""
