@@ -1,0 +1,16 @@
+"""What compiles and runs graphs. Backends know nothing of gRPC or of sessions."""
+
+from gpu_process.backends._interface import Backend, BackendError, BackendOptions, Binding, CompiledGraph
+from gpu_process.backends._loading import BACKEND_NAMES, DEFAULT_BACKEND, load_backend, prepare_import
+
+__all__ = [
+    "BACKEND_NAMES",
+    "DEFAULT_BACKEND",
+    "Backend",
+    "BackendError",
+    "BackendOptions",
+    "Binding",
+    "CompiledGraph",
+    "load_backend",
+    "prepare_import",
+]

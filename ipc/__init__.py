@@ -1,0 +1,1 @@
+"""What both sides of the boundary share, and only that. Imports neither `renderer` nor `gpu_process`."""

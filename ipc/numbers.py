@@ -1,0 +1,38 @@
+"""MLNumber: how a number given for an option or a scalar constant becomes a value of a data type."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ipc.descriptors import DataType
+
+MLNumber = int | float
+"""A Python int stays exact (the specification's bigint); a float may be NaN or infinite."""
+
+
+def cast_number(value: MLNumber, data_type: DataType) -> MLNumber:
+    """`value` as a value of `data_type`: nearest, ties to even; integers saturate and NaN becomes 0.
+
+    Casting is idempotent. Source: WebNN, "cast" of numbers (semantics: the option and scalar rule, not the operator's).
+    """
+    if data_type.is_float:
+        return _to_float(value, data_type)
+    low, high = data_type.range
+    if isinstance(value, int):
+        return min(max(value, low), high)
+    if math.isnan(value):
+        return 0
+    if math.isinf(value):
+        return high if value > 0 else low
+    return min(max(round(value), low), high)  # round() is half to even and exact for floats
+
+
+def _to_float(value: MLNumber, data_type: DataType) -> float:
+    try:
+        wide = float(value)
+    except OverflowError:  # an int beyond float64 is beyond every smaller type
+        wide = math.copysign(math.inf, value)
+    with np.errstate(over="ignore"):
+        return float(np.array(wide, np.float64).astype(data_type.storage))

@@ -1,0 +1,213 @@
+"""Attributes of operators: their types, and Web IDL's conversion of what a caller gives."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ipc.descriptors import ANY, DataType, in_order
+
+REQUIRED: Any = type("Required", (), {"__repr__": lambda _: "REQUIRED"})()
+"""Marks an attribute without a default: the caller must give it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A type of attribute.
+
+    Attributes:
+        name: what it is called in documentation and in the wire's typing.
+        annotation: the Python type in the builder's signature.
+        convert: Web IDL's conversion of a caller's value; raises ValueError or TypeError with a reason.
+        canonical: whether a value from the wire is one that `convert` can return; a GPU process takes no other.
+    """
+
+    name: str
+    annotation: str
+    convert: Callable[[object], Any]
+    canonical: Callable[[object], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """An argument or option that is not an operand.
+
+    Attributes:
+        default: `REQUIRED`, None for "absent" (not the same as an empty list), or the value.
+        cast_to: the operand slot whose data type the number is cast to before anything else looks at it.
+    """
+
+    name: str
+    kind: Kind
+    default: Any
+    cast_to: str | None = None
+    spec_name: str = ""
+
+
+def uint32(default: Any = REQUIRED) -> Any:
+    """A range-checked unsigned 32-bit integer; fractions are truncated, all else out of range is refused."""
+    return Attribute("", _range_checked("uint32", 0, 2**32 - 1), default)
+
+
+def int32(default: Any = REQUIRED) -> Any:
+    """A range-checked signed 32-bit integer."""
+    return Attribute("", _range_checked("int32", -(2**31), 2**31 - 1), default)
+
+
+def modulo_uint32(default: Any = REQUIRED) -> Any:
+    """An unchecked unsigned 32-bit integer: taken modulo 2**32, NaN and infinity become 0."""
+    return Attribute("", _MODULO, default)
+
+
+def finite(default: Any = REQUIRED, *, cast_to: str | None = None) -> Any:
+    """A finite float64, cast to the data type of an operand where `cast_to` names one."""
+    return Attribute("", _FINITE, default, cast_to)
+
+
+def finite_float32(default: Any = REQUIRED) -> Any:
+    """A float64 that is finite as a float32 and rounded to it."""
+    return Attribute("", _FINITE_FLOAT32, default)
+
+
+def number(default: Any = REQUIRED, *, cast_to: str) -> Any:
+    """An MLNumber: an exact int or any float, cast to the data type of the operand `cast_to`."""
+    return Attribute("", _NUMBER, default, cast_to)
+
+
+def boolean(default: bool) -> Any:
+    """Truth of any value, as Web IDL has it."""
+    return Attribute("", _BOOLEAN, default)
+
+
+def enumeration(*values: str, default: Any = REQUIRED) -> Any:
+    """One of the given strings."""
+    return Attribute("", _enum(values), default)
+
+
+def data_type(default: Any = REQUIRED) -> Any:
+    """One of the specification's operand data types."""
+    return Attribute("", _DATA_TYPE, default)
+
+
+def list_of(element: Any, default: Any = REQUIRED) -> Any:
+    """A list of what another constructor makes; canonical form is a tuple. Strings are no lists."""
+    return Attribute("", _list(element.kind), default)
+
+
+def one_or_list(element: Any) -> Any:
+    """Either one value or a list of them (`split`)."""
+    return Attribute("", _one_or_list(element.kind), REQUIRED)
+
+
+def _as_number(value: object) -> int | float:
+    if isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, np.generic) and not isinstance(value, np.complexfloating | np.character):
+        return value.item()  # type: ignore[no-any-return]
+    if hasattr(value, "__index__"):
+        return operator.index(value)
+    raise TypeError(f"{value!r} is not a number")
+
+
+def _range_checked(name: str, low: int, high: int) -> Kind:
+    def convert(value: object) -> int:
+        given = _as_number(value)
+        if isinstance(given, float) and not math.isfinite(given):
+            raise ValueError(f"{given!r} is not finite")
+        truncated = int(given)
+        if not low <= truncated <= high:
+            raise ValueError(f"{given!r} is not within {low} to {high}")
+        return truncated
+
+    return Kind(name, "int", convert, lambda value: type(value) is int and low <= value <= high)
+
+
+def _modulo(value: object) -> int:
+    given = _as_number(value)
+    if isinstance(given, float) and not math.isfinite(given):
+        return 0
+    return int(given) % 2**32
+
+
+def _finite(value: object) -> float:
+    given = float(_as_number(value))
+    if not math.isfinite(given):
+        raise ValueError(f"{given!r} is not finite")
+    return given
+
+
+def _finite_float32(value: object) -> float:
+    with np.errstate(over="ignore"):
+        rounded = float(np.float32(_finite(value)))
+    if not math.isfinite(rounded):
+        raise ValueError(f"{value!r} is not finite in float32")
+    return rounded
+
+
+def _number(value: object) -> int | float:
+    given = _as_number(value)
+    return int(given) if isinstance(given, bool) else given
+
+
+def _enum(values: tuple[str, ...]) -> Kind:
+    def convert(value: object) -> str:
+        if not isinstance(value, str) or value not in values:
+            raise ValueError(f"{value!r} is none of {', '.join(map(repr, values))}")
+        return str(value)
+
+    annotation = f"Literal[{', '.join(map(repr, values))}]"
+    return Kind("enum", annotation, convert, lambda value: isinstance(value, str) and value in values)
+
+
+def _data_type(value: object) -> DataType:
+    try:
+        converted = DataType.of(value)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise ValueError(f"{value!r} is no data type") from error
+    if converted not in ANY:
+        raise ValueError(f"{value!r} is none of {', '.join(in_order(ANY))}")
+    return converted
+
+
+def _list(element: Kind) -> Kind:
+    def convert(value: object) -> tuple[Any, ...]:
+        if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+            raise TypeError(f"{value!r} is not a list")
+        return tuple(element.convert(item) for item in value)
+
+    def canonical(value: object) -> bool:
+        return isinstance(value, tuple) and all(element.canonical(item) for item in value)
+
+    return Kind(f"list[{element.name}]", f"Sequence[{element.annotation}]", convert, canonical)
+
+
+def _one_or_list(element: Kind) -> Kind:
+    several = _list(element)
+
+    def convert(value: object) -> Any:
+        return several.convert(value) if isinstance(value, Iterable) else element.convert(value)
+
+    def canonical(value: object) -> bool:
+        return element.canonical(value) or several.canonical(value)
+
+    return Kind(f"{element.name} | {several.name}", f"{element.annotation} | {several.annotation}", convert, canonical)
+
+
+_MODULO = Kind("modulo_uint32", "int", _modulo, lambda value: type(value) is int and 0 <= value < 2**32)
+_FINITE = Kind("float64", "float", _finite, lambda value: type(value) is float and math.isfinite(value))
+_FINITE_FLOAT32 = Kind(
+    "float32", "float", _finite_float32, lambda value: type(value) is float and _is_finite_float32(value)
+)
+_NUMBER = Kind("number", "int | float", _number, lambda value: type(value) in (int, float))
+_BOOLEAN = Kind("bool", "bool", bool, lambda value: type(value) is bool)
+_DATA_TYPE = Kind("data_type", "DataTypeLike", _data_type, lambda value: isinstance(value, DataType) and value in ANY)
+
+
+def _is_finite_float32(value: float) -> bool:
+    with np.errstate(over="ignore"):
+        return math.isfinite(value) and float(np.float32(value)) == value
