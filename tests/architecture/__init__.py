@@ -1,0 +1,1 @@
+"""The shape of the house: who may import whom, and that generated files are current."""
