@@ -1,0 +1,78 @@
+"""A renderer by hand: `python -m renderer --socket PATH demo`, or a script of the user's."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import runpy
+import sys
+from pathlib import Path
+
+from ipc.errors import MLError
+from renderer import ML
+
+
+def main() -> int:
+    """Run one command; 0 success, 1 the work failed, 2 wrong usage."""
+    options = _parser().parse_args()
+    try:
+        return int(options.command(options))
+    except MLError as error:
+        print(f"error: {error.name}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m renderer", description=__doc__)
+    parser.add_argument("--socket", required=True, type=Path, help="that of `python -m gpu_process --socket PATH`")
+    commands = parser.add_subparsers(required=True)
+
+    demo = commands.add_parser("demo", help="classify handwritten digits")
+    demo.add_argument("--backend", help="the GPU process's default where not given")
+    demo.add_argument("--carrier", help="inline, stream or ring")
+    demo.add_argument("--samples", type=int, default=1000, help="round trips to time (default: %(default)s)")
+    demo.add_argument("--json", action="store_true", help="print the whole result as one JSON object")
+    demo.set_defaults(command=_demo)
+
+    script = commands.add_parser("run", help="run a Python script; its `ML()` attaches to the socket")
+    script.add_argument("script", type=Path)
+    script.add_argument("arguments", nargs=argparse.REMAINDER)
+    script.set_defaults(command=_run)
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> int:
+    import numpy as np
+
+    from renderer import demo
+    from renderer.digits import load_digits_model
+
+    with ML(socket=options.socket) as ml:
+        result = demo.run(ml, backend=options.backend, carrier=options.carrier, samples=options.samples)
+    if options.json:
+        json.dump(result.to_json(), sys.stdout)
+        return 0
+    model = load_digits_model()
+    print(demo.show(model.images[:6], model.labels[:6], result.logits[:6]))
+    accuracy = float((result.logits.argmax(1) == model.labels).mean())
+    p50, p99 = np.percentile(result.latency_us, [50, 99])
+    print(f"{len(model.labels)} images, accuracy {accuracy:.4f}, {result.backend} on {', '.join(result.devices)}")
+    print(f"write + dispatch + read over {result.carrier}: p50 {p50:.0f} µs, p99 {p99:.0f} µs")
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    if not options.script.is_file():
+        print(f"error: no script {options.script}", file=sys.stderr)
+        return 2
+    ML.attach_by_default(options.socket)
+    sys.argv = [str(options.script), *options.arguments]
+    sys.path.insert(0, str(options.script.resolve().parent))
+    runpy.run_path(str(options.script), run_name="__main__")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
