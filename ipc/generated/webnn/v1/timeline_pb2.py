@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from ipc.generated.webnn.v1 import common_pb2 as ipc_dot_generated_dot_webnn_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%ipc/generated/webnn/v1/timeline.proto\x12\x08webnn.v1\x1a#ipc/generated/webnn/v1/common.proto\"-\n\rTensorBinding\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06tensor\x18\x02 \x01(\x0c\"9\n\x0bWriteTensor\x12\x0e\n\x06tensor\x18\x01 \x01(\x0c\x12\x11\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\x07\n\x05_data\"\x8d\x01\n\x08\x44ispatch\x12\x0f\n\x07\x62inding\x18\x01 \x01(\x04\x12\x0e\n\x06\x64\x65\x66ine\x18\x02 \x01(\x04\x12\r\n\x05graph\x18\x03 \x01(\x0c\x12\'\n\x06inputs\x18\x04 \x03(\x0b\x32\x17.webnn.v1.TensorBinding\x12(\n\x07outputs\x18\x05 \x03(\x0b\x32\x17.webnn.v1.TensorBinding\"\x1c\n\nReadTensor\x12\x0e\n\x06tensor\x18\x01 \x01(\x0c\"<\n\rDestroyObject\x12\x10\n\x06tensor\x18\x01 \x01(\x0cH\x00\x12\x0f\n\x05graph\x18\x02 \x01(\x0cH\x00\x42\x08\n\x06object\"\xc8\x01\n\x07\x43ommand\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12&\n\x05write\x18\x02 \x01(\x0b\x32\x15.webnn.v1.WriteTensorH\x00\x12&\n\x08\x64ispatch\x18\x03 \x01(\x0b\x32\x12.webnn.v1.DispatchH\x00\x12$\n\x04read\x18\x04 \x01(\x0b\x32\x14.webnn.v1.ReadTensorH\x00\x12*\n\x07\x64\x65stroy\x18\x05 \x01(\x0b\x32\x17.webnn.v1.DestroyObjectH\x00\x42\t\n\x07\x63ommand\"3\n\x0c\x43ommandBatch\x12#\n\x08\x63ommands\x18\x01 \x03(\x0b\x32\x11.webnn.v1.Command\"l\n\nReadResult\x12\x0e\n\x04\x64\x61ta\x18\x01 \x01(\x0cH\x00\x12\"\n\x07in_slot\x18\x02 \x01(\x0b\x32\x0f.webnn.v1.EmptyH\x00\x12 \n\x05\x65rror\x18\x03 \x01(\x0b\x32\x0f.webnn.v1.ErrorH\x00\x42\x08\n\x06result\"P\n\nCompletion\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\'\n\x04read\x18\x02 \x01(\x0b\x32\x14.webnn.v1.ReadResultH\x00\x88\x01\x01\x42\x07\n\x05_read\"<\n\x0f\x43ompletionBatch\x12)\n\x0b\x63ompletions\x18\x01 \x03(\x0b\x32\x14.webnn.v1.Completionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%ipc/generated/webnn/v1/timeline.proto\x12\x08webnn.v1\x1a#ipc/generated/webnn/v1/common.proto\"-\n\rTensorBinding\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06tensor\x18\x02 \x01(\x0c\"I\n\x0bWriteTensor\x12\x0e\n\x06tensor\x18\x01 \x01(\x0c\x12\x11\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x42\x07\n\x05_data\"\x8d\x01\n\x08\x44ispatch\x12\x0f\n\x07\x62inding\x18\x01 \x01(\x04\x12\x0e\n\x06\x64\x65\x66ine\x18\x02 \x01(\x04\x12\r\n\x05graph\x18\x03 \x01(\x0c\x12\'\n\x06inputs\x18\x04 \x03(\x0b\x32\x17.webnn.v1.TensorBinding\x12(\n\x07outputs\x18\x05 \x03(\x0b\x32\x17.webnn.v1.TensorBinding\"\x1c\n\nReadTensor\x12\x0e\n\x06tensor\x18\x01 \x01(\x0c\"<\n\rDestroyObject\x12\x10\n\x06tensor\x18\x01 \x01(\x0cH\x00\x12\x0f\n\x05graph\x18\x02 \x01(\x0cH\x00\x42\x08\n\x06object\"\xc8\x01\n\x07\x43ommand\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12&\n\x05write\x18\x02 \x01(\x0b\x32\x15.webnn.v1.WriteTensorH\x00\x12&\n\x08\x64ispatch\x18\x03 \x01(\x0b\x32\x12.webnn.v1.DispatchH\x00\x12$\n\x04read\x18\x04 \x01(\x0b\x32\x14.webnn.v1.ReadTensorH\x00\x12*\n\x07\x64\x65stroy\x18\x05 \x01(\x0b\x32\x17.webnn.v1.DestroyObjectH\x00\x42\t\n\x07\x63ommand\"3\n\x0c\x43ommandBatch\x12#\n\x08\x63ommands\x18\x01 \x03(\x0b\x32\x11.webnn.v1.Command\"l\n\nReadResult\x12\x0e\n\x04\x64\x61ta\x18\x01 \x01(\x0cH\x00\x12\"\n\x07in_slot\x18\x02 \x01(\x0b\x32\x0f.webnn.v1.EmptyH\x00\x12 \n\x05\x65rror\x18\x03 \x01(\x0b\x32\x0f.webnn.v1.ErrorH\x00\x42\x08\n\x06result\"P\n\nCompletion\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\'\n\x04read\x18\x02 \x01(\x0b\x32\x14.webnn.v1.ReadResultH\x00\x88\x01\x01\x42\x07\n\x05_read\"<\n\x0f\x43ompletionBatch\x12)\n\x0b\x63ompletions\x18\x01 \x03(\x0b\x32\x14.webnn.v1.Completionb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,21 +35,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TENSORBINDING']._serialized_start=88
   _globals['_TENSORBINDING']._serialized_end=133
   _globals['_WRITETENSOR']._serialized_start=135
-  _globals['_WRITETENSOR']._serialized_end=192
-  _globals['_DISPATCH']._serialized_start=195
-  _globals['_DISPATCH']._serialized_end=336
-  _globals['_READTENSOR']._serialized_start=338
-  _globals['_READTENSOR']._serialized_end=366
-  _globals['_DESTROYOBJECT']._serialized_start=368
-  _globals['_DESTROYOBJECT']._serialized_end=428
-  _globals['_COMMAND']._serialized_start=431
-  _globals['_COMMAND']._serialized_end=631
-  _globals['_COMMANDBATCH']._serialized_start=633
-  _globals['_COMMANDBATCH']._serialized_end=684
-  _globals['_READRESULT']._serialized_start=686
-  _globals['_READRESULT']._serialized_end=794
-  _globals['_COMPLETION']._serialized_start=796
-  _globals['_COMPLETION']._serialized_end=876
-  _globals['_COMPLETIONBATCH']._serialized_start=878
-  _globals['_COMPLETIONBATCH']._serialized_end=938
+  _globals['_WRITETENSOR']._serialized_end=208
+  _globals['_DISPATCH']._serialized_start=211
+  _globals['_DISPATCH']._serialized_end=352
+  _globals['_READTENSOR']._serialized_start=354
+  _globals['_READTENSOR']._serialized_end=382
+  _globals['_DESTROYOBJECT']._serialized_start=384
+  _globals['_DESTROYOBJECT']._serialized_end=444
+  _globals['_COMMAND']._serialized_start=447
+  _globals['_COMMAND']._serialized_end=647
+  _globals['_COMMANDBATCH']._serialized_start=649
+  _globals['_COMMANDBATCH']._serialized_end=700
+  _globals['_READRESULT']._serialized_start=702
+  _globals['_READRESULT']._serialized_end=810
+  _globals['_COMPLETION']._serialized_start=812
+  _globals['_COMPLETION']._serialized_end=892
+  _globals['_COMPLETIONBATCH']._serialized_start=894
+  _globals['_COMPLETIONBATCH']._serialized_end=954
 # @@protoc_insertion_point(module_scope)

@@ -16,12 +16,14 @@ class TensorBinding(_message.Message):
     def __init__(self, name: _Optional[str] = ..., tensor: _Optional[bytes] = ...) -> None: ...
 
 class WriteTensor(_message.Message):
-    __slots__ = ("tensor", "data")
+    __slots__ = ("tensor", "data", "offset")
     TENSOR_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
     tensor: bytes
     data: bytes
-    def __init__(self, tensor: _Optional[bytes] = ..., data: _Optional[bytes] = ...) -> None: ...
+    offset: int
+    def __init__(self, tensor: _Optional[bytes] = ..., data: _Optional[bytes] = ..., offset: _Optional[int] = ...) -> None: ...
 
 class Dispatch(_message.Message):
     __slots__ = ("binding", "define", "graph", "inputs", "outputs")
