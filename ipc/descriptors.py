@@ -75,6 +75,7 @@ FLOATS = frozenset({DataType.FLOAT32, DataType.FLOAT16})
 SIGNED_INTEGERS = frozenset({DataType.INT64, DataType.INT32, DataType.INT8})
 WIDE_INTEGERS = frozenset({DataType.INT32, DataType.UINT32, DataType.INT64, DataType.UINT64})
 ANY = FLOATS | WIDE_INTEGERS | {DataType.INT8, DataType.UINT8}
+COMMON = FLOATS | {DataType.INT32}  # what most operators require of every backend
 INT4S = frozenset({DataType.INT4, DataType.UINT4})
 
 _BITS = {data_type: 4 if data_type in INT4S else np.dtype(data_type.value).itemsize * 8 for data_type in DataType}

@@ -15,10 +15,16 @@ from typing import Any, ClassVar, Literal
 from ipc.descriptors import MAX_RANK, DataType, Descriptor
 from ipc.limits import TensorLimits
 from ipc.operators._attributes import Attribute
+from ipc.operators._rules import data_type_sentence
 
 Presence = Literal["required", "optional", "variadic"]
-SlotValue = Descriptor | tuple[Descriptor, ...] | None
 RankRange = tuple[int, int | None]
+
+_PRESENCE: dict[Presence, str] = {
+    "required": "an operand of this builder",
+    "optional": "an operand of this builder, or None",
+    "variadic": "a list of operands of this builder",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,7 @@ class Slot:
         rank: least and largest rank; None for no bound of the specification's.
         same_type_as: the slot whose data type this one must share.
         extension_types: types beyond the specification, for contexts created with `experimental_int4`.
-        late: the declaration's function places the check of this slot itself, by `rule.slot(name)`.
+        late: checked where the declaration's function says `rule.slot(name)`, or else after it.
     """
 
     name: str
@@ -71,12 +77,10 @@ def optional(
     rank: int | RankRange = (0, None),
     *,
     required: Iterable[DataType] | None = None,
-    required_rank: tuple[int, int] | None = None,
     like: str | None = None,
-    late: bool = False,
 ) -> Any:
-    """An operand-valued option that may be absent."""
-    return _slot("optional", data_types, rank, required, required_rank, like, (), late)
+    """An operand-valued option that may be absent; always late."""
+    return _slot("optional", data_types, rank, required, None, like, (), True)
 
 
 def variadic(
@@ -84,11 +88,9 @@ def variadic(
     rank: int | RankRange = (0, None),
     *,
     required: Iterable[DataType] | None = None,
-    required_rank: tuple[int, int] | None = None,
-    late: bool = False,
 ) -> Any:
-    """A list of operands, or of outputs."""
-    return _slot("variadic", data_types, rank, required, required_rank, None, (), late)
+    """A list of operands, always late, or of outputs."""
+    return _slot("variadic", data_types, rank, required, None, None, (), True)
 
 
 output = operand
@@ -138,63 +140,6 @@ class Options:
         self.__dict__.update(values)
 
 
-class RuleError(Exception):
-    """A rule of an operator does not hold.
-
-    Attributes:
-        operator: name of the operator.
-        rule: the rule's stable id, qualified: `gemm.inner`.
-        sentence: the rule in words.
-        values: the offending values by name.
-    """
-
-    def __init__(self, operator: str, rule: str, sentence: str, values: Mapping[str, object]) -> None:
-        super().__init__(operator, rule, sentence, values)
-        self.operator = operator
-        self.rule = rule
-        self.sentence = sentence
-        self.values = values
-
-    def message(self, label: str = "") -> str:
-        """The whole story: `gemm [label]: sentence: a (128, 64), b (32, 128)`; the label is shown as it was given."""
-        place = f"{self.operator} [{label}]" if label else self.operator
-        values = ", ".join(f"{name} {_shown(value)}" for name, value in self.values.items())
-        return f"{place}: {self.sentence}" + (f": {values}" if values else "")
-
-    def __str__(self) -> str:
-        return self.message()
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, DataType):
-        return value.value
-    return str(value) if isinstance(value, Descriptor) else repr(value)
-
-
-class Rule:
-    """Handed to a declaration's function: states its rules one by one, the first that does not hold ends it."""
-
-    __slots__ = ("_check_slot", "_operator")
-
-    def __init__(self, operator: Operator, check_slot: Callable[[str], None]) -> None:
-        self._operator = operator
-        self._check_slot = check_slot
-
-    def __call__(self, rule: str, holds: bool, /, **values: object) -> None:
-        """State that the rule with this id (declared in `rules`) holds; `values` are shown where it doesn't.
-
-        Raises:
-            RuleError: it does not hold.
-        """
-        sentence = self._operator.rules[rule]
-        if not holds:
-            raise RuleError(self._operator.name, f"{self._operator.name}.{rule}", sentence, values)
-
-    def slot(self, name: str) -> None:
-        """Check data type and rank of a slot that was declared `late`, here in the order of the rules."""
-        self._check_slot(name)
-
-
 Infer = Callable[..., Descriptor | Sequence[Descriptor]]
 
 
@@ -212,7 +157,10 @@ class Operator:
         rules: own rule id -> sentence. Rules that follow from slots and attributes are in `all_rules`.
         family: the room it was declared in, for documentation.
         formula: the semantics in a line; the first line of the docstring.
-        returns_list: whether the builder method returns a list although there is one output slot or more.
+        returns_list: whether the builder method returns a list of operands, not one.
+        early_slots: slots that are checked before the declaration's function runs.
+        late_slots: all others.
+        casts: (attribute, slot) where a number is cast to the data type of an operand.
     """
 
     name: str
@@ -228,6 +176,16 @@ class Operator:
     options: type[Options]
     infer: Infer = field(repr=False)
     returns_list: bool = False
+    early_slots: tuple[str, ...] = field(init=False, repr=False)
+    late_slots: tuple[str, ...] = field(init=False, repr=False)
+    casts: tuple[tuple[str, str], ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        early = tuple(name for name, slot in self.slots.items() if not slot.late)
+        late = tuple(name for name, slot in self.slots.items() if slot.late)
+        casts = tuple((name, one.cast_to) for name, one in self.attributes.items() if one.cast_to is not None)
+        for name, value in (("early_slots", early), ("late_slots", late), ("casts", casts)):
+            object.__setattr__(self, name, value)
 
     def __str__(self) -> str:
         return self.name
@@ -236,21 +194,16 @@ class Operator:
         """Every rule by its qualified id, those that follow from slots, attributes and outputs included."""
         implied: dict[str, str] = {}
         for name, attribute in self.attributes.items():
-            implied[f"{name}.conversion"] = f"{name} is a {attribute.kind.name}"
+            implied[f"{name}.conversion"] = f"{name} is of the type {attribute.kind.name}"
         for name, slot in self.slots.items():
-            implied[f"{name}.data_type"] = data_type_sentence(slot)
+            implied[f"{name}.conversion"] = f"{name} is {_PRESENCE[slot.presence]}"
+            implied[f"{name}.data_type"] = data_type_sentence(name, slot.same_type_as)
             implied[f"{name}.rank"] = f"the rank of {name} is supported"
         for name in self.outputs:
             implied[f"{name}.data_type"] = f"the data type of {name} is supported"
             implied[f"{name}.rank"] = f"the rank of {name} is supported"
             implied[f"{name}.dimensions"] = f"{name} has valid dimensions and a supported size"
         return {f"{self.name}.{rule}": sentence for rule, sentence in {**implied, **self.rules}.items()}
-
-
-def data_type_sentence(slot: Slot) -> str:
-    if slot.same_type_as is not None:
-        return f"{slot.name} has the data type of {slot.same_type_as}"
-    return f"the data type of {slot.name} is supported"
 
 
 class _Registry(dict[str, Operator]):
@@ -275,7 +228,6 @@ def declare(
     outputs: Mapping[str, Slot] | None = None,
     rules: Mapping[str, str] | None = None,
     spec_name: str | None = None,
-    family: str | None = None,
     doc: str | None = None,
     returns_list: bool = False,
 ) -> Operator:
@@ -303,7 +255,7 @@ def declare(
             positional=tuple(parameters),
             outputs={key: _named(slot, key) for key, slot in outputs.items()},
             rules=dict(rules or {}),
-            family=family or infer.__module__.rpartition(".")[2],
+            family=_room(),
             formula=doc.partition("\n")[0],
             doc=doc,
             options=options,
@@ -318,7 +270,6 @@ def operator(
     options: type[Options] = Options,
     outputs: Mapping[str, Slot] | None = None,
     rules: Mapping[str, str] | None = None,
-    name: str | None = None,
     spec_name: str | None = None,
     returns_list: bool = False,
     **parameters: Any,
@@ -328,7 +279,7 @@ def operator(
     def decorate(infer: Infer) -> Operator:
         return declare(
             infer,
-            name=name or infer.__name__,
+            name=infer.__name__,
             parameters=parameters,
             options=options,
             outputs=outputs,
@@ -338,6 +289,17 @@ def operator(
         )
 
     return decorate
+
+
+def _room() -> str:
+    """The module that the declaration stands in: that of the nearest caller outside the machinery."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        room: str = frame.f_globals["__name__"].rpartition(".")[2]
+        if not room.startswith("_"):
+            return room
+        frame = frame.f_back
+    raise RuntimeError("a declaration stands in a module")
 
 
 def camel_case(name: str) -> str:

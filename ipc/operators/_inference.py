@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ipc.descriptors import Descriptor
-from ipc.limits import SupportLimits, TensorLimits
+from ipc.limits import SupportLimits
 from ipc.numbers import cast_number
-from ipc.operators._declaration import Operator, Rule, RuleError, Slot, SlotValue, data_type_sentence
+from ipc.operators._declaration import Operator
+from ipc.operators._rules import Rule, RuleError, SlotValue
 
 
 def cast_attributes(
@@ -16,10 +17,9 @@ def cast_attributes(
 ) -> dict[str, Any]:
     """The attributes with every number cast to the data type of the operand that it belongs to (idempotent)."""
     cast = dict(attributes)
-    for name, attribute in operator.attributes.items():
-        value = cast[name]
-        if attribute.cast_to is not None and value is not None:
-            target = operands[attribute.cast_to]
+    for name, slot in operator.casts:
+        value, target = cast[name], operands[slot]
+        if value is not None:
             assert isinstance(target, Descriptor)
             cast[name] = cast_number(value, target.data_type)
     return cast
@@ -39,71 +39,21 @@ def infer_outputs(
         limits: what the context supports.
 
     Raises:
-        RuleError: the first rule that does not hold.
+        RuleError: the first rule that does not hold; nothing else, whatever the values.
     """
     supported = limits.operators.get(operator.name)
     if supported is None:
         raise RuleError(operator.name, f"{operator.name}.supported", "the backend supports this operator", {})
-
-    def check_slot(name: str) -> None:
-        slot, value = operator.slots[name], operands[name]
-        for descriptor in value if isinstance(value, tuple) else () if value is None else (value,):
-            _check_slot(operator, slot, descriptor, operands, supported[name])
-
-    for name, slot in operator.slots.items():
-        if not slot.late:
-            check_slot(name)
-    values = {**operands, **attributes}
-    arguments = [values[name] for name in operator.positional]
+    rule = Rule(operator, operands, supported, limits.max_tensor_byte_length)
+    for name in operator.early_slots:
+        rule.slot(name)
+    arguments: list[Any] = [operands[name] if name in operands else attributes[name] for name in operator.positional]
     if operator.options.members:
-        arguments.append(operator.options({name: values[name] for name in operator.options.members}))
-    inferred = operator.infer(Rule(operator, check_slot), *arguments)
-    outputs = (inferred,) if isinstance(inferred, Descriptor) else tuple(inferred)
-    for slot, descriptor in zip(_output_slots(operator, outputs), outputs, strict=True):
-        _check_output(operator, slot, descriptor, supported[slot.name], limits)
-    return outputs
-
-
-def _check_slot(
-    operator: Operator,
-    slot: Slot,
-    descriptor: Descriptor,
-    operands: Mapping[str, SlotValue],
-    supported: TensorLimits,
-) -> None:
-    data_type, name = descriptor.data_type, slot.name
-    if slot.same_type_as is not None:
-        like = operands[slot.same_type_as]
-        assert isinstance(like, Descriptor)
-        if data_type != like.data_type:
-            values = {name: data_type, slot.same_type_as: like.data_type}
-            raise RuleError(operator.name, f"{operator.name}.{name}.data_type", data_type_sentence(slot), values)
-    if not supported.allows_type(data_type):
-        sentence = f"the data type of {name} is supported"
-        raise RuleError(operator.name, f"{operator.name}.{name}.data_type", sentence, {name: data_type})
-    if not supported.allows_rank(descriptor.rank):
-        sentence = f"the rank of {name} is within {supported.min_rank} to {supported.max_rank}"
-        raise RuleError(operator.name, f"{operator.name}.{name}.rank", sentence, {name: descriptor.shape})
-
-
-def _output_slots(operator: Operator, outputs: Sequence[Descriptor]) -> list[Slot]:
-    slots = list(operator.outputs.values())
-    if slots[0].presence == "variadic":
-        return slots * len(outputs)
-    return slots[: len(outputs)]  # trailing outputs may be absent (a sequence that was not asked for)
-
-
-def _check_output(
-    operator: Operator, slot: Slot, descriptor: Descriptor, supported: TensorLimits, limits: SupportLimits
-) -> None:
-    name = slot.name
-    if not supported.allows_type(descriptor.data_type):
-        sentence = f"the data type of {name} is supported"
-        raise RuleError(operator.name, f"{operator.name}.{name}.data_type", sentence, {name: descriptor.data_type})
-    if not supported.allows_rank(descriptor.rank):
-        sentence = f"the rank of {name} is within {supported.min_rank} to {supported.max_rank}"
-        raise RuleError(operator.name, f"{operator.name}.{name}.rank", sentence, {name: descriptor.shape})
-    problem = descriptor.problem(limits.max_tensor_byte_length)
-    if problem is not None:
-        sentence = f"{name} has valid dimensions and a supported size ({problem})"
-        raise RuleError(operator.name, f"{operator.name}.{name}.dimensions", sentence, {name: descriptor.shape})
+        arguments.append(operator.options({**operands, **attributes}))
+    inferred = operator.infer(rule, *arguments)
+    for name in operator.late_slots:
+        rule.slot(name)
+    if isinstance(inferred, Descriptor):
+        (name,) = operator.outputs
+        return (rule.output(inferred, name),)
+    return rule.outputs(tuple(inferred))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from ipc.descriptors import FLOATS, Descriptor, broadcast_shapes, broadcasts_to
 from ipc.operators._attributes import boolean, finite
-from ipc.operators._declaration import Options, Rule, operand, operator, optional
+from ipc.operators._declaration import Options, operand, operator, optional
+from ipc.operators._rules import Rule
 
 
 class GemmOptions(Options):
-    c: Descriptor | None = optional(FLOATS, (0, 2), like="a", late=True)
+    c: Descriptor | None = optional(FLOATS, (0, 2), like="a")
     alpha: float = finite(1.0, cast_to="a")
     beta: float = finite(1.0, cast_to="a")
     a_transpose: bool = boolean(False)
