@@ -41,10 +41,8 @@ def ops(
 
 
 def _find(name: str) -> Operator:
-    for operator in REGISTRY.values():
-        if name in (operator.name, operator.spec_name):
-            return operator
-    wrong_usage(f"no operator is called {name!r}; `webnn-sim ops` lists them")
+    by_name = {spelling: operator for operator in REGISTRY.values() for spelling in (operator.name, operator.spec_name)}
+    return by_name.get(name) or wrong_usage(f"no operator is called {name!r}; `webnn-sim ops` lists them")
 
 
 def _facts(operator: Operator, limits: dict[str, SupportLimits]) -> dict[str, object]:

@@ -1,0 +1,37 @@
+"""Options that several commands share, and how they become arguments of `python -m gpu_process`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpu_process.backends import BACKEND_NAMES, DEFAULT_BACKEND
+
+BackendName = StrEnum("BackendName", {name: name for name in BACKEND_NAMES})
+CarrierName = StrEnum("CarrierName", {name: name for name in ("inline", "stream", "ring")})
+SandboxLevel = StrEnum("SandboxLevel", {name: name for name in ("strict", "compat", "off")})
+
+Backend = Annotated[BackendName, typer.Option(help="The ML runtime that executes graphs.")]
+Carrier = Annotated[
+    CarrierName | None, typer.Option(help="What carries the timeline's commands.", show_default="the fastest")
+]
+Sandbox = Annotated[SandboxLevel, typer.Option(help="Confinement of the GPU process; less than strict only by name.")]
+Preload = Annotated[
+    list[str] | None, typer.Option(metavar="MODULE", help="Import MODULE in the GPU process before it locks itself in.")
+]
+
+DEFAULT_BACKEND_NAME = BackendName(DEFAULT_BACKEND)
+
+
+def host_arguments(
+    *, backend: str, sandbox: str, preload: list[str] | None = None, extra: list[str] | None = None
+) -> list[str]:
+    """Arguments of `python -m gpu_process`, without the socket."""
+    modules = [argument for module in preload or [] for argument in ("--preload", module)]
+    return ["--backend", backend, "--sandbox", sandbox, *modules, *(extra or [])]
+
+
+Socket = Annotated[Path, typer.Option(help="Path of the broker's socket.")]

@@ -1,0 +1,30 @@
+"""`webnn-sim run`: a script as a renderer of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts.cli._options import DEFAULT_BACKEND_NAME, Backend, Preload, Sandbox, SandboxLevel, host_arguments
+from scripts.cli._output import fail
+from scripts.simulator import SimulatorError, simulator
+
+
+def run(
+    context: typer.Context,
+    script: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A Python script that uses `renderer`.")],
+    backend: Backend = DEFAULT_BACKEND_NAME,
+    sandbox: Sandbox = SandboxLevel.strict,
+    preload: Preload = None,
+) -> None:
+    """Run SCRIPT as a renderer process: its `ML()` attaches to the host that this command starts.
+
+    What follows SCRIPT are its own arguments. Exits with 1 if the script fails.
+    """
+    try:
+        with simulator(host_arguments(backend=backend, sandbox=sandbox, preload=preload)) as running:
+            running.run_renderer(["run", str(script), *context.args], capture=False)
+    except SimulatorError as error:
+        fail(str(error))
