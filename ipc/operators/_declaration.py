@@ -244,7 +244,7 @@ def declare(
     attributes = {key: _named(member, key) for key, member in members.items() if isinstance(member, Attribute)}
     first = next(iter(slots.values()))
     if outputs is None:
-        outputs = {"output": replace(first, presence="required", same_type_as=None, late=False)}
+        outputs = {"output": replace(first, presence="required", same_type_as=None, late=False, spec_name="")}
     doc = inspect.cleandoc(doc or infer.__doc__ or "")
     return REGISTRY.add(
         Operator(

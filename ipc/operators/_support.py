@@ -17,14 +17,14 @@ def declared_limits() -> SupportLimits:
 
 def operator_limits(operator: Operator) -> dict[str, TensorLimits]:
     """Limits per operand and output of one operator, as declared. A name in both holds for both."""
-    return {name: slot.limits for name, slot in {**operator.outputs, **operator.slots}.items()}
+    return {name: slot.limits for name, slot in {**operator.slots, **operator.outputs}.items()}
 
 
 def with_int4(limits: SupportLimits) -> SupportLimits:
     """The limits of a context created with `experimental_int4`: extension types are let in where they are declared."""
 
     def widened(operator: Operator, entries: Mapping[str, TensorLimits]) -> dict[str, TensorLimits]:
-        slots = {**operator.outputs, **operator.slots}
+        slots = {**operator.slots, **operator.outputs}
         return {
             name: replace(entry, data_types=entry.data_types | slots[name].extension_types)
             for name, entry in entries.items()
