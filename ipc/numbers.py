@@ -31,8 +31,24 @@ def cast_number(value: MLNumber, data_type: DataType) -> MLNumber:
 
 def _to_float(value: MLNumber, data_type: DataType) -> float:
     try:
-        wide = float(value)
+        wide = float(_without_double_rounding(value) if isinstance(value, int) else value)
     except OverflowError:  # an int beyond float64 is beyond every smaller type
         wide = math.copysign(math.inf, value)
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         return float(np.array(wide, np.float64).astype(data_type.storage))
+
+
+def _without_double_rounding(value: int) -> int:
+    """An int that is exact in float64 and that rounds to float32 and float16 as `value` does.
+
+    The digits that float64 would round away are joined in one, so that no tie is made of what was none.
+    """
+    surplus = abs(value).bit_length() - _EXACT_BITS
+    if surplus <= 0:
+        return value
+    kept = abs(value) >> surplus
+    sticky = int(kept << surplus != abs(value))
+    return (kept | sticky) << surplus if value > 0 else -((kept | sticky) << surplus)
+
+
+_EXACT_BITS = 50  # fewer than float64 has, and more than any smaller type rounds to

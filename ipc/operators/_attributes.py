@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable
+import reprlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,15 +23,21 @@ class Kind:
 
     Attributes:
         name: what it is called in documentation and in the wire's typing.
+        phrase: the same in a sentence: "groups is a uint32".
         annotation: the Python type in the builder's signature.
         convert: Web IDL's conversion of a caller's value; raises ValueError or TypeError with a reason.
         canonical: whether a value from the wire is one that `convert` can return; a GPU process takes no other.
+        choices: the strings of an enumeration.
+        element: the kind of the entries of a list.
     """
 
     name: str
+    phrase: str
     annotation: str
     convert: Callable[[object], Any]
     canonical: Callable[[object], bool]
+    choices: tuple[str, ...] = ()
+    element: Kind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +58,12 @@ class Attribute:
 
 def uint32(default: Any = REQUIRED) -> Any:
     """A range-checked unsigned 32-bit integer; fractions are truncated, all else out of range is refused."""
-    return Attribute("", _range_checked("uint32", 0, 2**32 - 1), default)
+    return Attribute("", _UINT32, default)
 
 
 def int32(default: Any = REQUIRED) -> Any:
     """A range-checked signed 32-bit integer."""
-    return Attribute("", _range_checked("int32", -(2**31), 2**31 - 1), default)
+    return Attribute("", _INT32, default)
 
 
 def modulo_uint32(default: Any = REQUIRED) -> Any:
@@ -105,26 +112,39 @@ def one_or_list(element: Any) -> Any:
 
 
 def _as_number(value: object) -> int | float:
-    if isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, np.generic) and not isinstance(value, np.complexfloating | np.character):
-        return value.item()  # type: ignore[no-any-return]
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, int | float):
+        return int(value) if isinstance(value, bool) else value
+    if isinstance(value, np.bool_ | np.integer):
+        return int(value)
+    if isinstance(value, np.floating):
+        return float(value)
     if hasattr(value, "__index__"):
         return operator.index(value)
-    raise TypeError(f"{value!r} is not a number")
+    raise TypeError(f"{shorten(value)} is not a number")
 
 
-def _range_checked(name: str, low: int, high: int) -> Kind:
+def shorten(value: object) -> str:
+    """`repr`, cut where it is long, since a caller's value may be anything."""
+    return _REPR.repr(value)
+
+
+_REPR = reprlib.Repr()
+_REPR.maxother = _REPR.maxstring = _REPR.maxlong = 60
+
+
+def _range_checked(name: str, phrase: str, low: int, high: int) -> Kind:
     def convert(value: object) -> int:
         given = _as_number(value)
         if isinstance(given, float) and not math.isfinite(given):
             raise ValueError(f"{given!r} is not finite")
         truncated = int(given)
         if not low <= truncated <= high:
-            raise ValueError(f"{given!r} is not within {low} to {high}")
+            raise ValueError(f"{shorten(given)} is not within {low} to {high}")
         return truncated
 
-    return Kind(name, "int", convert, lambda value: type(value) is int and low <= value <= high)
+    return Kind(name, phrase, "int", convert, lambda value: type(value) is int and low <= value <= high)
 
 
 def _modulo(value: object) -> int:
@@ -135,79 +155,106 @@ def _modulo(value: object) -> int:
 
 
 def _finite(value: object) -> float:
-    given = float(_as_number(value))
+    try:
+        given = float(_as_number(value))
+    except OverflowError as error:
+        raise ValueError(f"{shorten(value)} is not finite in float64") from error
     if not math.isfinite(given):
         raise ValueError(f"{given!r} is not finite")
     return given
 
 
 def _finite_float32(value: object) -> float:
-    with np.errstate(over="ignore"):
-        rounded = float(np.float32(_finite(value)))
+    rounded = _to_float32(_finite(value))
     if not math.isfinite(rounded):
-        raise ValueError(f"{value!r} is not finite in float32")
+        raise ValueError(f"{shorten(value)} is not finite in float32")
     return rounded
 
 
-def _number(value: object) -> int | float:
-    given = _as_number(value)
-    return int(given) if isinstance(given, bool) else given
+def _is_finite_float32(value: object) -> bool:
+    return isinstance(value, float) and math.isfinite(value) and _to_float32(value) == value
+
+
+def _to_float32(value: float) -> float:
+    with np.errstate(all="ignore"):
+        return float(np.float32(value))
 
 
 def _enum(values: tuple[str, ...]) -> Kind:
+    listed = ", ".join(map(repr, values))
+
     def convert(value: object) -> str:
         if not isinstance(value, str) or value not in values:
-            raise ValueError(f"{value!r} is none of {', '.join(map(repr, values))}")
+            raise ValueError(f"{shorten(value)} is not")
         return str(value)
 
-    annotation = f"Literal[{', '.join(map(repr, values))}]"
-    return Kind("enum", annotation, convert, lambda value: isinstance(value, str) and value in values)
+    def canonical(value: object) -> bool:
+        return isinstance(value, str) and value in values
+
+    return Kind("enum", f"one of {listed}", f"Literal[{listed}]", convert, canonical, choices=values)
 
 
 def _data_type(value: object) -> DataType:
+    if not isinstance(value, str | type | np.dtype):
+        raise TypeError(f"{shorten(value)} names no data type")
     try:
-        converted = DataType.of(value)  # type: ignore[arg-type]
-    except TypeError as error:
-        raise ValueError(f"{value!r} is no data type") from error
+        converted = DataType.of(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{shorten(value)} names no data type") from error
     if converted not in ANY:
-        raise ValueError(f"{value!r} is none of {', '.join(in_order(ANY))}")
+        raise ValueError(f"{converted.value!r} is none of {', '.join(in_order(ANY))}")
     return converted
 
 
 def _list(element: Kind) -> Kind:
     def convert(value: object) -> tuple[Any, ...]:
-        if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-            raise TypeError(f"{value!r} is not a list")
-        return tuple(element.convert(item) for item in value)
+        return tuple(element.convert(item) for item in as_list(value))
 
     def canonical(value: object) -> bool:
         return isinstance(value, tuple) and all(element.canonical(item) for item in value)
 
-    return Kind(f"list[{element.name}]", f"Sequence[{element.annotation}]", convert, canonical)
+    name, phrase = f"list[{element.name}]", f"a list with each entry {element.phrase}"
+    return Kind(name, phrase, f"Sequence[{element.annotation}]", convert, canonical, element.choices, element)
+
+
+def as_list(value: object) -> Iterable[object]:
+    """What Web IDL takes for a sequence.
+
+    Raises:
+        TypeError: it is none: not iterable, or text or a mapping, whose entries nobody means.
+    """
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise TypeError(f"{shorten(value)} is not a list")
+    return value
 
 
 def _one_or_list(element: Kind) -> Kind:
     several = _list(element)
 
     def convert(value: object) -> Any:
-        return several.convert(value) if isinstance(value, Iterable) else element.convert(value)
+        is_list = isinstance(value, Iterable) and not (isinstance(value, np.ndarray) and value.ndim == 0)
+        return several.convert(value) if is_list else element.convert(value)
 
     def canonical(value: object) -> bool:
         return element.canonical(value) or several.canonical(value)
 
-    return Kind(f"{element.name} | {several.name}", f"{element.annotation} | {several.annotation}", convert, canonical)
+    name, phrase = f"{element.name} | {several.name}", f"{element.phrase} or {several.phrase}"
+    return Kind(name, phrase, f"{element.annotation} | {several.annotation}", convert, canonical, element=element)
 
 
-_MODULO = Kind("modulo_uint32", "int", _modulo, lambda value: type(value) is int and 0 <= value < 2**32)
-_FINITE = Kind("float64", "float", _finite, lambda value: type(value) is float and math.isfinite(value))
-_FINITE_FLOAT32 = Kind(
-    "float32", "float", _finite_float32, lambda value: type(value) is float and _is_finite_float32(value)
+_UINT32 = _range_checked("uint32", "a uint32", 0, 2**32 - 1)
+_INT32 = _range_checked("int32", "an int32", -(2**31), 2**31 - 1)
+_MODULO = Kind("modulo_uint32", "a number", "int", _modulo, lambda value: type(value) is int and 0 <= value < 2**32)
+_FINITE = Kind(
+    "float64", "a finite float64", "float", _finite, lambda value: type(value) is float and math.isfinite(value)
 )
-_NUMBER = Kind("number", "int | float", _number, lambda value: type(value) in (int, float))
-_BOOLEAN = Kind("bool", "bool", bool, lambda value: type(value) is bool)
-_DATA_TYPE = Kind("data_type", "DataTypeLike", _data_type, lambda value: isinstance(value, DataType) and value in ANY)
-
-
-def _is_finite_float32(value: float) -> bool:
-    with np.errstate(over="ignore"):
-        return math.isfinite(value) and float(np.float32(value)) == value
+_FINITE_FLOAT32 = Kind("float32", "a finite float32", "float", _finite_float32, _is_finite_float32)
+_NUMBER = Kind("number", "a number", "int | float", _as_number, lambda value: type(value) in (int, float))
+_BOOLEAN = Kind("bool", "a truth value", "bool", bool, lambda value: type(value) is bool)
+_DATA_TYPE = Kind(
+    "data_type",
+    "a data type",
+    "DataTypeLike",
+    _data_type,
+    lambda value: isinstance(value, DataType) and value in ANY,
+)

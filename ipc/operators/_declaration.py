@@ -21,9 +21,9 @@ Presence = Literal["required", "optional", "variadic"]
 RankRange = tuple[int, int | None]
 
 _PRESENCE: dict[Presence, str] = {
-    "required": "an operand of this builder",
-    "optional": "an operand of this builder, or None",
-    "variadic": "a list of operands of this builder",
+    "required": "an operand",
+    "optional": "an operand or None",
+    "variadic": "a list of operands",
 }
 
 
@@ -50,6 +50,11 @@ class Slot:
     extension_types: frozenset[DataType] = frozenset()
     late: bool = False
     spec_name: str = ""
+
+    @property
+    def phrase(self) -> str:
+        """What a caller gives for it, in a sentence."""
+        return _PRESENCE[self.presence]
 
     @property
     def limits(self) -> TensorLimits:
@@ -192,11 +197,15 @@ class Operator:
 
     def all_rules(self) -> dict[str, str]:
         """Every rule by its qualified id, those that follow from slots, attributes and outputs included."""
-        implied: dict[str, str] = {}
+        implied = {
+            "supported": "the backend supports this operator",
+            "arguments": "the arguments are those of the signature",
+            "label.conversion": "label is a string",
+        }
         for name, attribute in self.attributes.items():
-            implied[f"{name}.conversion"] = f"{name} is of the type {attribute.kind.name}"
+            implied[f"{name}.conversion"] = f"{name} is {attribute.kind.phrase}"
         for name, slot in self.slots.items():
-            implied[f"{name}.conversion"] = f"{name} is {_PRESENCE[slot.presence]}"
+            implied[f"{name}.conversion"] = f"{name} is {slot.phrase}"
             implied[f"{name}.data_type"] = data_type_sentence(name, slot.same_type_as)
             implied[f"{name}.rank"] = f"the rank of {name} is supported"
         for name in self.outputs:
