@@ -1,8 +1,24 @@
 """The operators, each declared once. `ops.gemm` is a declaration; see `docs/adding-an-operator.md`."""
 
-from ipc.operators._declaration import REGISTRY, Operator
+from ipc.operators._attributes import (
+    REQUIRED,
+    Attribute,
+    Kind,
+    boolean,
+    enumeration,
+    finite,
+    finite_float32,
+    int32,
+    list_of,
+    modulo_uint32,
+    number,
+    one_or_list,
+    uint32,
+)
+from ipc.operators._binding import Bound, bind, signature
+from ipc.operators._declaration import REGISTRY, Operator, Options, Slot, operand, operator, optional, output, variadic
 from ipc.operators._inference import cast_attributes, infer_outputs
-from ipc.operators._rules import RuleError
+from ipc.operators._rules import Rule, RuleError, SlotValue
 from ipc.operators._support import declared_limits, limits_to_json, with_int4
 from ipc.operators.activation import (
     clamp,
@@ -87,14 +103,24 @@ from ipc.operators.shape import concat, expand, pad, reshape, reverse, slice, sp
 
 __all__ = [
     "REGISTRY",
+    "REQUIRED",
+    "Attribute",
+    "Bound",
+    "Kind",
     "Operator",
+    "Options",
+    "Rule",
     "RuleError",
+    "Slot",
+    "SlotValue",
     "abs",
     "add",
     "arg_max",
     "arg_min",
     "average_pool2d",
     "batch_normalization",
+    "bind",
+    "boolean",
     "cast",
     "cast_attributes",
     "ceil",
@@ -108,10 +134,13 @@ __all__ = [
     "dequantize_linear",
     "div",
     "elu",
+    "enumeration",
     "equal",
     "erf",
     "exp",
     "expand",
+    "finite",
+    "finite_float32",
     "floor",
     "gather",
     "gather_elements",
@@ -127,6 +156,7 @@ __all__ = [
     "identity",
     "infer_outputs",
     "instance_normalization",
+    "int32",
     "is_infinite",
     "is_nan",
     "l2_pool2d",
@@ -136,6 +166,7 @@ __all__ = [
     "lesser_or_equal",
     "limits_to_json",
     "linear",
+    "list_of",
     "log",
     "logical_and",
     "logical_not",
@@ -147,9 +178,16 @@ __all__ = [
     "max",
     "max_pool2d",
     "min",
+    "modulo_uint32",
     "mul",
     "neg",
     "not_equal",
+    "number",
+    "one_or_list",
+    "operand",
+    "operator",
+    "optional",
+    "output",
     "pad",
     "pow",
     "prelu",
@@ -174,6 +212,7 @@ __all__ = [
     "scatter_nd",
     "sigmoid",
     "sign",
+    "signature",
     "sin",
     "slice",
     "softmax",
@@ -187,6 +226,8 @@ __all__ = [
     "tile",
     "transpose",
     "triangular",
+    "uint32",
+    "variadic",
     "where",
     "with_int4",
 ]

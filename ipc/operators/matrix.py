@@ -26,10 +26,7 @@ class GemmOptions(Options):
     },
 )
 def gemm(rule: Rule, a: Descriptor, b: Descriptor, options: GemmOptions) -> Descriptor:
-    """alpha * a @ b + beta * c, on matrices.
-
-    Source: WebNN, "gemm".
-    """
+    """alpha * a @ b + beta * c, on matrices."""
     rows, inner = reversed(a.shape) if options.a_transpose else a.shape
     inner_b, columns = reversed(b.shape) if options.b_transpose else b.shape
     rule("inner", inner == inner_b, a=a.shape, b=b.shape)
@@ -49,10 +46,7 @@ def gemm(rule: Rule, a: Descriptor, b: Descriptor, options: GemmOptions) -> Desc
     },
 )
 def matmul(rule: Rule, a: Descriptor, b: Descriptor) -> Descriptor:
-    """a @ b, on stacks of matrices whose leading dimensions broadcast.
-
-    Source: WebNN, "matmul".
-    """
+    """a @ b, on stacks of matrices whose leading dimensions broadcast."""
     rule("inner", a.shape[-1] == b.shape[-2], a=a.shape, b=b.shape)
     batch = broadcast_shapes(a.shape[:-2], b.shape[:-2])
     rule("batch", batch is not None, a=a.shape, b=b.shape)
