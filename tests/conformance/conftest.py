@@ -16,7 +16,7 @@ OUTCOME = "conformance"
 _contexts: dict[str, BackendContext] = {}
 
 
-@pytest.fixture()
+@pytest.fixture
 def context(backend: str) -> BackendContext:
     """The backend that the test is parametrized with, loaded once for all tests."""
     if backend not in _contexts:

@@ -1,4 +1,4 @@
-"""The repository's own vectors: every operator and its edges, computed by code that shares nothing with the backends."""
+"""The repository's own vectors: every operator and its edges, computed by code that shares nothing with a backend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Activation functions, element by element. `relu` and `prelu` take signed integers too."""
+"""Activation functions. Integers, where they are allowed, come as they are and wrap around."""
 
 from __future__ import annotations
 
@@ -9,6 +9,17 @@ import numpy as np
 from gpu_process.backends._interface import Array
 from gpu_process.backends.reference._kernels import kernel
 from ipc import operators as ops
+from ipc.numbers import MLNumber
+
+
+@kernel(ops.clamp)
+def clamp(x: Array, *, min_value: MLNumber | None, max_value: MLNumber | None) -> Array:
+    """min(max(x, min_value), max_value); an absent bound is not applied; NaN stays NaN."""
+    if min_value is not None:
+        x = np.maximum(x, min_value)
+    if max_value is not None:
+        x = np.minimum(x, max_value)
+    return x
 
 
 @kernel(ops.elu)

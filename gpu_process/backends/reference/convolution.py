@@ -27,9 +27,9 @@ def conv2d(
     filter_layout: str,
     output: Descriptor,
 ) -> Array:
-    """out[n, o, y, x] = bias[o] + sum over c, i, j of in[n, c, y * stride + i * dilation - top, ...] * filter[o, c, i, j]
+    """out[n, o, y, ...] = bias[o] + sum over c, i, ... of in[n, c, y * stride + i * dilation - top, ...] * w[o, c, i, ...]
 
-    Cells outside the input count 0. With groups, input and output channels are split evenly, and each group sees its own.
+    Cells outside the input count 0. Groups split input and output channels evenly, and each sees its own.
     """
     cells = x if input_layout == "nchw" else x.transpose(NHWC_TO_NCHW)
     weights = _in_order(filter, filter_layout, "oihw")
@@ -63,7 +63,7 @@ def conv_transpose2d(
     filter_layout: str,
     output: Descriptor,
 ) -> Array:
-    """out[n, o, y * stride + i * dilation - top, ...] = bias[o] + sum over c, i, j of in[n, c, y, x] * filter[c, o, i, j]
+    """out[n, o, y * stride + i * dilation - top, ...] = bias[o] + sum over c, i, ... of in[n, c, y, ...] * w[c, o, i, ...]
 
     The transpose of `conv2d`'s map: the same taps, with cells and positions exchanged. What falls outside is dropped.
     """

@@ -9,7 +9,6 @@ import numpy as np
 from gpu_process.backends._interface import Array
 from gpu_process.backends.reference._kernels import kernel
 from ipc import operators as ops
-from ipc.numbers import MLNumber
 
 # --- binary ---------------------------------------------------------------------------------------------------------
 
@@ -159,19 +158,6 @@ def sqrt(x: Array) -> Array:
 def tan(x: Array) -> Array:
     """tan(x)"""
     return np.tan(x)
-
-
-# --- with bounds ----------------------------------------------------------------------------------------------------
-
-
-@kernel(ops.clamp)
-def clamp(x: Array, *, min_value: MLNumber | None, max_value: MLNumber | None) -> Array:
-    """min(max(x, min_value), max_value); an absent bound is not applied; NaN stays NaN."""
-    if min_value is not None:
-        x = np.maximum(x, min_value)
-    if max_value is not None:
-        x = np.minimum(x, max_value)
-    return x
 
 
 _ERF = np.vectorize(math.erf, otypes=[np.float64])  # NumPy has none; the C library's is good to the last bit or two

@@ -1,4 +1,4 @@
-"""Gather and scatter, and the index of an extreme.
+"""Gather and scatter.
 
 An index counts from the end if negative; what is then still out of range is clamped into it, for reading and writing.
 """
@@ -10,19 +10,6 @@ import numpy as np
 from gpu_process.backends._interface import Array
 from gpu_process.backends.reference._kernels import kernel
 from ipc import operators as ops
-from ipc.descriptors import DataType
-
-
-@kernel(ops.arg_max)
-def arg_max(x: Array, *, axis: int, keep_dimensions: bool, output_data_type: DataType) -> Array:
-    """The index of the greatest element along axis: the first of equals, or of the first NaN."""
-    return np.argmax(x, axis, keepdims=keep_dimensions).astype(output_data_type.storage)
-
-
-@kernel(ops.arg_min)
-def arg_min(x: Array, *, axis: int, keep_dimensions: bool, output_data_type: DataType) -> Array:
-    """The index of the least element along axis: the first of equals, or of the first NaN."""
-    return np.argmin(x, axis, keepdims=keep_dimensions).astype(output_data_type.storage)
 
 
 @kernel(ops.gather)

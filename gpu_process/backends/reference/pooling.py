@@ -21,7 +21,7 @@ _Pool = Callable[[Array, Sequence[int], list[_Window]], Array]
 
 
 def _pool(function: _Pool) -> Callable[..., Array]:
-    """A kernel around the function that makes the pooled planes: the layouts, and where each tap of the window looks."""
+    """A kernel around the function that makes the pooled planes: the layouts, and what each tap of the window meets."""
 
     def pooled(
         x: Array,

@@ -1,6 +1,6 @@
 """Recurrent networks: the cells, and their application step by step.
 
-Weights are [gates * hidden, input], recurrent weights [gates * hidden, hidden], with the gates in the order of `layout`.
+Weights are [gates * hidden, input], recurrent ones [gates * hidden, hidden], with the gates in the order of `layout`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reductions and the cumulative sum.
+"""Reductions, the index of an extreme, and the cumulative sum.
 
 `axes` absent reduces all axes, `[]` none: the function is then applied to each element. Integer sums and products wrap.
 """
@@ -12,6 +12,7 @@ import numpy as np
 from gpu_process.backends._interface import Array
 from gpu_process.backends.reference._kernels import kernel
 from ipc import operators as ops
+from ipc.descriptors import DataType
 
 _Axes = Sequence[int] | None
 
@@ -78,6 +79,18 @@ def reduce_sum(x: Array, *, axes: _Axes, keep_dimensions: bool) -> Array:
 def reduce_sum_square(x: Array, *, axes: _Axes, keep_dimensions: bool) -> Array:
     """sum(x * x)"""
     return _sum(x * x, axes, keep_dimensions)
+
+
+@kernel(ops.arg_max)
+def arg_max(x: Array, *, axis: int, keep_dimensions: bool, output_data_type: DataType) -> Array:
+    """The index of the greatest element along axis: the first of equals, or of the first NaN."""
+    return np.argmax(x, axis, keepdims=keep_dimensions).astype(output_data_type.storage)
+
+
+@kernel(ops.arg_min)
+def arg_min(x: Array, *, axis: int, keep_dimensions: bool, output_data_type: DataType) -> Array:
+    """The index of the least element along axis: the first of equals, or of the first NaN."""
+    return np.argmin(x, axis, keepdims=keep_dimensions).astype(output_data_type.storage)
 
 
 @kernel(ops.cumulative_sum)

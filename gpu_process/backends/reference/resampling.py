@@ -22,7 +22,7 @@ def resample2d(
     axes: Sequence[int],
     output: Descriptor,
 ) -> Array:
-    """x at u = clamp((o + 0.5) / s - 0.5, 0, size - 1) for position o, where s = output size / input size, on both axes.
+    """x at u = clamp((o + 0.5) / s - 0.5, 0, size - 1) for position o, s = output size / input size, on both axes.
 
     nearest-neighbor takes x[ceil(u - 0.5)]: halves go down. linear takes x[floor(u)] and x[ceil(u)] in proportion;
     of integers, the result is the nearest one, halves to even (the specification is silent).
