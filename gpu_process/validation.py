@@ -16,7 +16,7 @@ from ipc.generated.webnn.v1 import graph_pb2
 from ipc.graph import ConstantSource, Graph, OperandId, Operation, SlotOperands
 from ipc.limits import SupportLimits, TensorLimits
 from ipc.operators import RuleError, cast_attributes, infer_outputs
-from ipc.operators._declaration import SlotValue
+from ipc.operators._rules import SlotValue
 from ipc.verdicts import BadMessage
 from ipc.verdicts import BadMessageReason as Reason
 

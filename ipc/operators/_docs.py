@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from ipc.descriptors import ANY, DataType, in_order
+from ipc.limits import SupportLimits
 from ipc.operators._attributes import REQUIRED, Attribute
 from ipc.operators._binding import signature
 from ipc.operators._declaration import REGISTRY, Operator, RankRange, Slot
@@ -28,17 +29,17 @@ def docstring(operator: Operator) -> str:
     return "\n".join(lines)
 
 
-def table(operators: Iterable[Operator] | None = None) -> str:
+def operator_table(operators: Iterable[Operator] | None = None) -> str:
     """A Markdown table with a row per operator, by family; all operators if none are given."""
     chosen = list(REGISTRY.values() if operators is None else operators)
     families = list(dict.fromkeys(operator.family for operator in chosen))
     ordered = sorted(chosen, key=lambda operator: families.index(operator.family))
     rows = [_row("operator", "family", "operands", "options", "formula"), _row(*["---"] * 5)]
-    return "\n".join([*rows, *(row(operator) for operator in ordered)])
+    return "\n".join([*rows, *(operator_row(operator) for operator in ordered)])
 
 
-def row(operator: Operator) -> str:
-    """A row of `table`."""
+def operator_row(operator: Operator) -> str:
+    """A row of `operator_table`."""
     return _row(
         _code(operator.name),
         operator.family,
@@ -48,8 +49,12 @@ def row(operator: Operator) -> str:
     )
 
 
-def page(operator: Operator) -> str:
-    """A Markdown page: signature, formula, operands, attributes, outputs and rules."""
+def operator_page(operator: Operator, limits: Mapping[str, SupportLimits] | None = None) -> str:
+    """A Markdown page: signature, formula, operands, attributes, outputs, rules, and what backends support.
+
+    Args:
+        limits: support limits by backend.
+    """
     members = {**operator.slots, **operator.outputs}
     tensors = [
         _row(_code(name), "output" if name in operator.outputs else slot.presence, _types(slot), _ranks(slot.rank))
@@ -60,6 +65,11 @@ def page(operator: Operator) -> str:
         _row(_code(name), _plain(_kind(attribute)), _default(attribute))
         for name, attribute in operator.attributes.items()
     ]
+    backends = [
+        _row(backend, _code(name), _listed(entry.data_types), _ranks((entry.min_rank, entry.max_rank)))
+        for backend, supported in (limits or {}).items()
+        for name, entry in supported.operators.get(operator.name, {}).items()
+    ]
     rules = [_row(_code(rule), _plain(sentence)) for rule, sentence in operator.all_rules().items()]
     sections = [
         f"# {operator.name}",
@@ -69,6 +79,7 @@ def page(operator: Operator) -> str:
         _section("Operands and outputs", ("name", "presence", "data types", "rank"), tensors),
         _section("Arguments and options", ("name", "type", "default"), attributes),
         _section("What every backend supports at least", ("name", "data types", "rank"), required),
+        _section("What the backends support", ("backend", "name", "data types", "rank"), backends),
         _section("Rules", ("id", "what holds"), rules),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
