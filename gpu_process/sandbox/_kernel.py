@@ -32,13 +32,14 @@ Argument = int | bytes | ctypes.Array[ctypes.c_char] | None
 """What a system call takes: a number, the bytes or buffer that it points at, or a null pointer."""
 
 
-def system_call(name: str, *arguments: Argument) -> int:
-    """Makes system call `name` and returns its result.
+def system_call(call: str | int, *arguments: Argument) -> int:
+    """Makes system call `call`, by name or by number, and returns its result.
 
     Raises:
         OSError: the call failed; `errno` is the kernel's.
     """
-    return _checked(name, _libc.syscall(ctypes.c_long(NUMBERS[name]), *map(_as_register, arguments)))
+    number = NUMBERS[call] if isinstance(call, str) else call
+    return _checked(str(call), _libc.syscall(ctypes.c_long(number), *map(_as_register, arguments)))
 
 
 def prctl(option: int, *arguments: int) -> int:

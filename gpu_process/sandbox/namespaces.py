@@ -281,6 +281,11 @@ def _build_root(spec: SandboxSpec, mounts: list[_DetachedMount]) -> None:
         _mount(b"tmpfs", _STAGING, b"size=1m,mode=755")
         root = os.open(_STAGING, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         os.fchdir(root)
+    if spec.role is Role.RENDERER:
+        # Before the others, some of which may lie in it.
+        with _applying(Layer.PRIVATE_ROOT, "a scratch directory cannot be mounted"):
+            os.mkdir("tmp")
+            _mount(b"tmpfs", b"tmp", b"size=%d,mode=1777" % _RENDERER_SCRATCH_BYTES)
     for mount in mounts:
         with _applying(Layer.PRIVATE_ROOT, f"{mount.target} cannot be attached"):
             target = _make_mount_point(mount)
@@ -293,10 +298,6 @@ def _build_root(spec: SandboxSpec, mounts: list[_DetachedMount]) -> None:
     ):
         os.mkdir("proc")
         _mount(b"proc", b"proc", None)
-    if spec.role is Role.RENDERER:
-        with _applying(Layer.PRIVATE_ROOT, "a scratch directory cannot be mounted"):
-            Path("tmp").mkdir(exist_ok=True)
-            _mount(b"tmpfs", b"tmp", b"size=%d,mode=1777" % _RENDERER_SCRATCH_BYTES)
     with _applying(Layer.PRIVATE_ROOT, "the old root cannot be left"):
         _set_attributes(root, _ATTR_RDONLY | _ATTR_NOSUID | _ATTR_NODEV)
         # Old and new root in one place: the old one is then on top, to be detached without a directory of its own.

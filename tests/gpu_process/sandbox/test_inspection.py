@@ -1,0 +1,74 @@
+"""What is told of a machine and of a process is what the kernel says."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from gpu_process.sandbox import Layer, Level, SandboxError, SandboxSpec, held_layers, kernel_features, landlock
+from gpu_process.sandbox.limits import MemoryGroup, memory_group_limit
+from tests.gpu_process.sandbox.conftest import Launcher
+
+
+def test_every_missing_feature_comes_with_a_remedy() -> None:
+    features = kernel_features()
+    assert len({feature.name for feature in features}) == len(features)
+    for feature in features:
+        assert feature.detail
+        assert feature.available or feature.remedy or feature.name == "kernel"
+
+
+def test_a_report_is_ready_for_json(launcher: Launcher, spec: SandboxSpec) -> None:
+    process = launcher.fork(spec)
+    report = process.start["report"]
+    assert json.loads(json.dumps(report)) == report
+    assert set(report["layers"]) == set(Layer)
+    assert process.status() == 0
+
+
+def test_the_layers_of_no_process_are_not_told() -> None:
+    with pytest.raises(FileNotFoundError):
+        held_layers(1 << 30)
+
+
+def test_an_error_names_layer_reason_and_option() -> None:
+    error = SandboxError(Layer.LANDLOCK, "why", "ask for --sandbox=compat", OSError(errno.EPERM, "no"))
+    assert error.errno == errno.EPERM
+    assert [part in str(error) for part in ("landlock", "why", "EPERM", "--sandbox=compat")] == [True] * 4
+
+
+def test_landlock_refuses_to_bind_one_thread_of_many(spec: SandboxSpec) -> None:
+    import threading
+
+    end = threading.Event()
+    thread = threading.Thread(target=end.wait)
+    thread.start()
+    try:
+        with pytest.raises(SandboxError, match="binds the calling thread only"):
+            landlock.restrict_filesystem(spec)
+    finally:
+        end.set()
+        thread.join()
+
+
+def test_a_memory_group_is_seen_from_outside(refusals: dict[str, str], launcher: Launcher, spec: SandboxSpec) -> None:
+    if "memory-group" in refusals:
+        pytest.skip(f"memory-group: {refusals['memory-group']}")
+    with MemoryGroup.create("webnn-test-inspection", 1 << 30).removed_at_end() as group:
+        process = launcher.fork(spec, memory_group=group)
+        assert memory_group_limit(process.gate) == 1 << 30
+        assert held_layers(process.gate)[Layer.MEMORY_GROUP].held
+        assert process.status() == 0
+
+
+def test_levels_only_ever_ask_for_less() -> None:
+    assert Level.STRICT.required > Level.COMPAT.required > Level.OFF.required == frozenset()
+
+
+def test_the_paths_to_read_are_prefixes_and_our_packages(run_directory: Path) -> None:
+    paths = SandboxSpec(run_directory=run_directory).code_paths
+    assert {path.name for path in paths} >= {"ipc", "gpu_process"}
+    assert Path("/") not in paths
