@@ -1,0 +1,80 @@
+"""Activation functions, softmax, clamp."""
+
+from __future__ import annotations
+
+from gpu_process.backends.onnxruntime._lowering import Lowered, Lowering, in_float32, lowers
+from gpu_process.backends.onnxruntime._values import ElementType, Value
+from gpu_process.backends.onnxruntime.elementwise import unary
+from ipc import operators as ops
+from ipc.numbers import MLNumber
+
+unary(ops.gelu, "Gelu")
+unary(ops.sigmoid, "Sigmoid")
+unary(ops.softplus, "Softplus")
+unary(ops.softsign, "Softsign")
+unary(ops.tanh, "Tanh")
+
+
+@lowers(ops.clamp)
+def clamp(node: Lowering, x: Value, *, min_value: MLNumber | None, max_value: MLNumber | None) -> Lowered:
+    """NaN stays NaN."""
+    if min_value is None and max_value is None:
+        return x
+    low, high = (None if bound is None else node.scalar(bound, x) for bound in (min_value, max_value))
+    return node("Clip", x, low, high)
+
+
+@lowers(ops.relu)
+@in_float32
+def relu(node: Lowering, x: Value) -> Lowered:
+    """There is no kernel for int64."""
+    return node("Max", x, node.scalar(0, x)) if x.data_type is ElementType.INT64 else node("Relu", x)
+
+
+@lowers(ops.prelu)
+@in_float32
+def prelu(node: Lowering, x: Value, slope: Value) -> Lowered:
+    """The kernel is for floats only, and broadcasts only the slope."""
+    if x.is_float:
+        return node("PRelu", node.expand(x, node.outputs[0].shape), slope)
+    zero = node.scalar(0, x)
+    below = node.binary("Mul", slope, node.binary("Min", x, zero))
+    return node.binary("Add", node.binary("Max", x, zero), below)
+
+
+@lowers(ops.elu)
+@in_float32
+def elu(node: Lowering, x: Value, *, alpha: float) -> Lowered:
+    return node("Elu", x, alpha=alpha)
+
+
+@lowers(ops.leaky_relu)
+@in_float32
+def leaky_relu(node: Lowering, x: Value, *, alpha: float) -> Lowered:
+    return node("LeakyRelu", x, alpha=alpha)
+
+
+@lowers(ops.hard_sigmoid)
+@in_float32
+def hard_sigmoid(node: Lowering, x: Value, *, alpha: float, beta: float) -> Lowered:
+    return node("HardSigmoid", x, alpha=alpha, beta=beta)
+
+
+@lowers(ops.hard_swish)
+@in_float32
+def hard_swish(node: Lowering, x: Value) -> Lowered:
+    """By its definition: ONNX's uses the rounded factor 1/6, and loses the last digits near -3."""
+    clipped = node("Clip", node.binary("Add", x, node.scalar(3, x)), node.scalar(0, x), node.scalar(6, x))
+    return node.binary("Div", node.binary("Mul", x, clipped), node.scalar(6, x))
+
+
+@lowers(ops.linear)
+@in_float32
+def linear(node: Lowering, x: Value, *, alpha: float, beta: float) -> Lowered:
+    return node.binary("Add", node.binary("Mul", x, node.scalar(alpha, x)), node.scalar(beta, x))
+
+
+@lowers(ops.softmax)
+@in_float32
+def softmax(node: Lowering, x: Value, *, axis: int) -> Lowered:
+    return node("Softmax", x, axis=axis)
