@@ -1,0 +1,128 @@
+"""Activation functions; floats only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from openvino import opset15 as opset
+
+from gpu_process.backends.openvino._lowering import Node, Value, follows_product, keep_nan, lowers
+from ipc import operators as ops
+
+
+@lowers(ops.elu)
+def elu(node: Node, input: Value, *, alpha: float) -> Value:
+    """OpenVINO's own where it becomes a part of a product's kernel; elsewhere alpha * expm1(x) without cancellation.
+
+    expm1(x) = 2 t / (1 - t) with t = tanh(x / 2).
+    """
+    if follows_product(input):
+        return opset.elu(input, alpha)
+    half = opset.tanh(opset.multiply(input, node.scalar(0.5)))
+    below = opset.divide(opset.multiply(half, node.scalar(2 * alpha)), opset.subtract(node.scalar(1), half))
+    return opset.select(opset.less(input, node.scalar(0)), below, input)
+
+
+_ERFC = (
+    -1.26551223,
+    1.00002368,
+    0.37409196,
+    0.09678418,
+    -0.18628806,
+    0.27886807,
+    -1.13520398,
+    1.48851587,
+    -0.82215223,
+    0.17087277,
+)
+"""erfc(z) = t * exp(-z * z + P(t)) with t = 1 / (1 + z / 2), to a relative 1.2e-7. Source: Numerical Recipes, erfcc."""
+
+
+@lowers(ops.gelu)
+def gelu(node: Node, input: Value) -> Value:
+    """OpenVINO's own where it becomes a part of a product's kernel; elsewhere by erfc, exact in the left tail too."""
+    if follows_product(input):
+        return opset.gelu(input, "erf")
+    z = opset.multiply(opset.absolute(input), node.scalar(math.sqrt(0.5)))
+    t = opset.divide(node.scalar(1), opset.add(opset.multiply(z, node.scalar(0.5)), node.scalar(1)))
+    exponent = opset.subtract(_polynomial(node, t, _ERFC), opset.multiply(z, z))
+    tail = opset.multiply(opset.multiply(t, opset.exp(exponent)), node.scalar(0.5))  # the normal law beyond |x|
+    share = opset.select(opset.less(input, node.scalar(0)), tail, opset.subtract(node.scalar(1), tail))
+    return keep_nan(input, opset.multiply(input, share))
+
+
+def _polynomial(node: Node, variable: Value, coefficients: Sequence[float]) -> Value:
+    """By Horner's rule, the constant term first."""
+    *rest, last = coefficients
+    result = node.scalar(last)
+    for coefficient in reversed(rest):
+        result = opset.add(opset.multiply(result, variable), node.scalar(coefficient))
+    return result
+
+
+@lowers(ops.hard_sigmoid)
+def hard_sigmoid(node: Node, input: Value, *, alpha: float, beta: float) -> Value:
+    return keep_nan(input, opset.hard_sigmoid(input, node.scalar(alpha), node.scalar(beta)))
+
+
+@lowers(ops.hard_swish)
+def hard_swish(_node: Node, input: Value) -> Value:
+    return opset.hswish(input)
+
+
+@lowers(ops.leaky_relu)
+def leaky_relu(node: Node, input: Value, *, alpha: float) -> Value:
+    return opset.prelu(input, node.scalar(alpha))
+
+
+@lowers(ops.linear)
+def linear(node: Node, input: Value, *, alpha: float, beta: float) -> Value:
+    return opset.add(opset.multiply(input, node.scalar(alpha)), node.scalar(beta))
+
+
+@lowers(ops.prelu)
+def prelu(node: Node, input: Value, slope: Value) -> Value:
+    """Said with a selection: OpenVINO's PRelu gives a slope of rank 1 a meaning of its own."""
+    return opset.select(opset.less(input, node.scalar(0)), opset.multiply(input, slope), input)
+
+
+@lowers(ops.relu)
+def relu(_node: Node, input: Value) -> Value:
+    rectified = opset.relu(input)
+    return rectified if follows_product(input) else keep_nan(input, rectified)
+
+
+@lowers(ops.sigmoid)
+def sigmoid(_node: Node, input: Value) -> Value:
+    return opset.sigmoid(input)
+
+
+@lowers(ops.softmax)
+def softmax(_node: Node, input: Value, *, axis: int) -> Value:
+    return opset.softmax(input, axis)
+
+
+_ATANH_TERMS = 8
+
+
+@lowers(ops.softplus)
+def softplus(node: Node, input: Value) -> Value:
+    """max(x, 0) + log1p(exp(-|x|)): OpenVINO's own loses the left tail.
+
+    log1p(u) = 2 atanh(s) with s = u / (2 + u), at most 1 / 3, by its series.
+    """
+    u = opset.exp(opset.negative(opset.absolute(input)))
+    s = opset.divide(u, opset.add(u, node.scalar(2)))
+    series = _polynomial(node, opset.multiply(s, s), [2 / (2 * term + 1) for term in range(_ATANH_TERMS)])
+    return keep_nan(input, opset.add(opset.relu(input), opset.multiply(s, series)))
+
+
+@lowers(ops.softsign)
+def softsign(node: Node, input: Value) -> Value:
+    return opset.divide(input, opset.add(opset.absolute(input), node.scalar(1)))
+
+
+@lowers(ops.tanh)
+def tanh(_node: Node, input: Value) -> Value:
+    return opset.tanh(input)
