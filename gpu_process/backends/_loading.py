@@ -7,9 +7,7 @@ import os
 import sys
 
 from gpu_process.backends._interface import Backend, BackendOptions
-
-BACKEND_NAMES = ("reference", "onnxruntime", "openvino")
-DEFAULT_BACKEND = "onnxruntime"
+from ipc.options import BACKEND_NAMES
 
 
 def prepare_import() -> None:

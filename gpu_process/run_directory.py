@@ -1,0 +1,108 @@
+"""Where the sockets of one host's GPU processes are: a private directory that outlives none of its holders.
+
+    webnn-sim-3fa9c1d2/     of the host; everyone who holds it has a shared lock on it
+        1/                  of GPU process 1, given to the user it runs as
+
+Every holder removes the whole at its end; the last one to do so finds nothing left. Where all of them were killed at
+once, no lock is held any more and the next host removes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+MAX_SOCKET_PATH: Final = 107  # sun_path without its final zero
+
+_PREFIX: Final = "webnn-sim-"
+_ROOM_BELOW: Final = 32  # for the number of a GPU process and the name of its socket
+
+
+class RunDirectory:
+    """The run directory of one host, in one of the processes that hold it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+
+    @classmethod
+    def choose(cls) -> RunDirectory:
+        """A new one, in $XDG_RUNTIME_DIR or the directory for temporary files; not made yet."""
+        return cls(_base() / f"{_PREFIX}{secrets.token_hex(4)}")
+
+    def hold(self, user: int) -> None:
+        """Make the directory, if no other process has, and keep it from being swept away.
+
+        Args:
+            user: as whom the GPU processes will run. Where that is someone else, they may pass through the directory;
+                what lies in it stays out of the reach of all others.
+        """
+        if self._lock is not None:
+            return
+        with contextlib.suppress(FileExistsError):
+            self.path.mkdir(0o700)
+        self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fcntl.flock(self._lock, fcntl.LOCK_SH)
+        if os.fstat(self._lock).st_uid != os.geteuid():
+            raise PermissionError(f"{self.path} belongs to someone else")
+        os.fchmod(self._lock, 0o700 if user == os.geteuid() else 0o711)
+
+    def make(self, name: str, user: int, group: int) -> Path:
+        """A directory for one GPU process that runs as `user`; `hold` comes first."""
+        path = self.path / name
+        path.mkdir(0o700)
+        if (user, group) != (os.geteuid(), os.getegid()):
+            os.chown(path, user, group)
+        return path
+
+    def discard(self, name: str) -> None:
+        """Remove the directory of one GPU process; idempotent."""
+        _remove(self.path / name)
+
+    def remove(self) -> None:
+        """Remove everything; idempotent, and right while other holders do the same."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+        _remove(self.path)
+
+
+def sweep() -> None:
+    """Remove the run directories of this user that nobody holds any more."""
+    for path in _base().glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError), _opened(path) as descriptor:
+            status = os.fstat(descriptor)
+            if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid():
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while anyone holds it
+                _remove(path)
+
+
+def _base() -> Path:
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    for candidate in (runtime, tempfile.gettempdir(), "/tmp"):
+        fits = len(os.fsencode(candidate)) + len(_PREFIX) + 8 + _ROOM_BELOW < MAX_SOCKET_PATH
+        if os.path.isabs(candidate) and fits and os.access(candidate, os.W_OK | os.X_OK):
+            return Path(candidate)
+    raise FileNotFoundError("no directory for temporary files can be written; set TMPDIR to one with a short path")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    # What another holder has removed first is as good as removed by us.
+    shutil.rmtree(path, ignore_errors=True)

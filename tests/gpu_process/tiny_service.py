@@ -1,0 +1,137 @@
+"""Stands in for the service and for the reference backend in a GPU process, and does on request what must never happen.
+
+`--preload tests.gpu_process.tiny_service` puts it in place. Everything around it is the product's own: host, launcher,
+fork, sandbox, control socket. A session speaks its own protocol, and obeys one word in the role of a `Hello`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import sys
+import threading
+import time
+import types
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gpu_process.running_note import RunningNote
+from ipc.channel import PROTOCOL_VERSION, ChannelClosed, MessageSocket, new_secret
+from ipc.generated.webnn.v1.session_pb2 import SessionGranted, SessionMessage
+
+_FAIL_TO_START = os.environ.get("TZ", "")  # one of the few variables that reach a GPU process
+
+
+class TinyBackend:
+    """Computes nothing."""
+
+    name = "tiny"
+    version = "0"
+
+    def warm_up(self) -> None:
+        match _FAIL_TO_START:
+            case "start/raise":
+                raise ValueError("this backend does not work here")
+            case "start/traceback":
+                raise KeyError("an internal mistake")
+            case "start/abort":
+                os.write(2, b"native library: cannot go on\n")
+                os.abort()
+            case "start/hang":
+                print("waiting for a device", file=sys.stderr, flush=True)
+                threading.Event().wait()
+
+
+class TinyService:
+    """The face of `gpu_process.service.GpuService`, and behind it one thread per session that waits for a word."""
+
+    def __init__(
+        self,
+        backends: Mapping[str, Any],
+        *,
+        run_directory: Path,
+        quotas: object,
+        report: Callable[[int, str, str], None],
+        note: RunningNote,
+    ) -> None:
+        self._backends = backends
+        self._directory = run_directory
+        self._report = report
+        self._note = note
+        self._hangs = False
+        self.address = f"unix:{run_directory / 'tiny'}"
+
+    def start(self) -> None:
+        self._listening = socket.socket(socket.AF_UNIX)
+        self._listening.bind(str(self._directory / "tiny"))  # a file to be left behind
+
+    def warm_up(self) -> None:
+        print("warming up", flush=True)  # must not reach the user's standard output
+
+    def adopt_session(self, session: int, sock: socket.socket) -> None:
+        threading.Thread(target=self._obey, args=(session, sock), daemon=True).start()
+
+    def end_session(self, session: int) -> None:
+        pass
+
+    def status(self) -> dict[str, object]:
+        if self._hangs:
+            threading.Event().wait()
+        return {"backends": list(self._backends), "pid_inside": os.getpid()}
+
+    def _obey(self, session: int, sock: socket.socket) -> None:
+        channel = MessageSocket(sock, SessionMessage, SessionMessage)
+        granted = SessionGranted(protocol_version=PROTOCOL_VERSION, secret=new_secret(), address=self.address)
+        channel.send(SessionMessage(granted=granted))
+        slot = self._note.reserve(session)
+        try:
+            while True:
+                word = channel.receive()[0].hello.role
+                if word == "run":
+                    slot(True)
+                self._do(session, word)
+                channel.send(SessionMessage(granted=granted))
+        except ChannelClosed:
+            slot.release()
+
+    def _do(self, session: int, word: str) -> None:
+        match word:
+            case "segv":
+                ctypes.string_at(0)
+            case "abort":
+                os.abort()
+            case "forbidden":
+                ctypes.CDLL(None).ptrace(0, 0, 0, 0)
+            case "exit":
+                os._exit(3)
+            case "hang":
+                self._hangs = True
+            case "bad message":
+                self._report(session, "UNKNOWN_TOKEN", "dispatch.graph")
+            case "swear":
+                os.write(2, b"\x1b]0;owned\x07 \xff\n" * 2000)
+            case "run" | "":
+                pass
+            case _:
+                raise AssertionError(word)
+
+
+def _install() -> None:
+    service = types.ModuleType("gpu_process.service")
+    service.GpuService = TinyService  # type: ignore[attr-defined]
+    sys.modules["gpu_process.service"] = service
+    backend = types.ModuleType("gpu_process.backends.reference")
+    backend.create = lambda options: TinyBackend()  # type: ignore[attr-defined]
+    sys.modules["gpu_process.backends.reference"] = backend
+    if _FAIL_TO_START == "import/raise":
+        raise ImportError("libtiny.so.1: cannot open shared object file")
+    if _FAIL_TO_START == "import/hang":
+        time.sleep(3600)
+    if _FAIL_TO_START == "import/thread":
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+
+if "gpu_process.launcher" in sys.modules or any(argument.startswith("--run-directory") for argument in sys.argv):
+    _install()
