@@ -1,0 +1,483 @@
+"""A context: the checks of the specification in their order, then one command on the timeline, or one call.
+
+Both faces of the API, blocking and asyncio, are made of this. What the specification calls a promise method is a
+coroutine over promises here; the other methods are as users see them.
+"""
+# ruff: noqa: SLF001  a context, its tensors and its graphs are one room; the underscores keep users out
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ipc.channel import CONTEXT_METADATA
+from ipc.codec import decode_error, decode_limits, encode_descriptor, encode_graph
+from ipc.descriptors import Descriptor
+from ipc.errors import InvalidStateError, MLTypeError, UnknownError, escape_label
+from ipc.generated.webnn.v1 import context_pb2
+from ipc.graph import ConstantSource, Graph, OperandId
+from ipc.operators import limits_to_json
+from ipc.shared_memory import seal_constants
+from ipc.timeline import ClientTensor, TimelineClient, connect
+from renderer._arrays import Array, Buffer, as_array, check_out, empty, head, matching_bytes, read_only
+from renderer._checks import check_bindings, check_names
+from renderer._constants import lay_out
+from renderer._conversions import DataTypeLike, of_kind, to_descriptor, to_named
+from renderer._ownership import Owned
+from renderer._promises import Promise
+from renderer._reads import Read
+from renderer._session import Session
+from renderer.graph import MLGraph
+from renderer.tensor import MLTensor
+
+if TYPE_CHECKING:
+    from renderer._ml import MLCore
+
+T = TypeVar("T")
+
+CHUNK_BYTES = 4 << 20  # of a graph on its way; messages are capped at 16 MiB
+
+
+@dataclass(frozen=True, slots=True)
+class LostInfo:
+    """Why a context was lost. Source: WebNN, `MLContextLostInfo`."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContextOptions:
+    """What a context was asked to be."""
+
+    power_preference: str
+    accelerated: bool
+    carrier: str
+    experimental_int4: bool
+
+
+class ContextCore(Owned):
+    """What a context is in both faces of the API."""
+
+    def __init__(self, ml: MLCore, session: Session, info: context_pb2.ContextInfo, options: ContextOptions) -> None:
+        super().__init__()
+        self._ml = ml  # kept: the host must live as long as its contexts
+        self._session = session
+        self._options = options
+        self._token = info.token
+        self._backend = info.backend
+        self._devices = tuple(info.devices)
+        self._device_note = info.device_note
+        self._limits = decode_limits(info.limits)
+        self._timeline: TimelineClient = connect(
+            options.carrier, session.stub, (*session.metadata, (CONTEXT_METADATA, info.token)), session.fail
+        )
+        self._lock = threading.Lock()
+        self._losing = threading.Lock()  # taken by whoever loses the context, and never released
+        self._lost_because: str | None = None
+        self._lost: Promise[LostInfo] = Promise()
+        self._pending: set[Promise[Any]] = set()
+        self._tensors: weakref.WeakSet[MLTensor] = weakref.WeakSet()
+        self._graphs: weakref.WeakSet[MLGraph] = weakref.WeakSet()
+        session.add_dependent(self)
+
+    @property
+    def accelerated(self) -> bool:
+        """Whether acceleration was asked for. Source: WebNN, `MLContext.accelerated`."""
+        return self._options.accelerated
+
+    @property
+    def backend(self) -> str:
+        """The backend that computes. An extension."""
+        return self._backend
+
+    @property
+    def carrier(self) -> str:
+        """How commands and tensors travel. An extension."""
+        return self._options.carrier
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Where graphs can run. An extension."""
+        return self._devices
+
+    @property
+    def device_note(self) -> str:
+        """Why a device that was asked for is not used; empty if it is. An extension."""
+        return self._device_note
+
+    @property
+    def gpu_process_pid(self) -> int:
+        """Process id of the GPU process. An extension."""
+        return self._session.gpu_process_pid
+
+    def op_support_limits(self) -> dict[str, Any]:
+        """Data types and ranks that each operand can have, in the specification's structure; JSON-ready.
+
+        Source: WebNN, `MLContext.opSupportLimits`.
+        """
+        return limits_to_json(self._limits)
+
+    def write_tensor(self, tensor: MLTensor, data: Buffer) -> None:
+        """Write the bytes of `data`, copied now, after all that was issued before. Returns at once.
+
+        Args:
+            data: an array of the tensor's type and shape, or raw bytes of its exact length.
+
+        Raises:
+            MLTypeError: the tensor belongs to another context or is not writable, or `data` doesn't match it.
+            InvalidStateError: tensor or context are destroyed or lost.
+
+        Source: WebNN, `MLContext.writeTensor`; for a destroyed tensor its tests, which want an InvalidStateError.
+        """
+        self._check_process()
+        of_kind(tensor, MLTensor, "write_tensor")
+        array = as_array(data)
+        with self._lock:
+            self._check_usable(tensor, "write_tensor")
+            if not tensor.writable:
+                raise MLTypeError(f"write_tensor: {tensor!r} is not writable")
+            self._timeline.write(tensor._handle, matching_bytes(array, tensor._descriptor, "write_tensor"))
+
+    def dispatch(self, graph: MLGraph, inputs: Mapping[str, MLTensor], outputs: Mapping[str, MLTensor]) -> None:
+        """Run a graph after all that was issued before. Returns at once.
+
+        A computation that fails poisons its outputs: reading one raises OperationError, until it is written again.
+
+        Raises:
+            MLTypeError: graph or tensors belong to another context, a tensor occurs twice, is destroyed or constant,
+                or names, types or shapes are not those of the graph.
+            InvalidStateError: graph or context are destroyed or lost.
+
+        Source: WebNN, `MLContext.dispatch`.
+        """
+        self._check_process()
+        of_kind(graph, MLGraph, "dispatch")
+        given, wanted = to_named(inputs, MLTensor, "inputs"), to_named(outputs, MLTensor, "outputs")
+        with self._lock:
+            self._check_dispatch(graph, given, wanted)
+            self._issue_dispatch(graph, given, wanted)
+
+    def destroy(self) -> None:
+        """Lose the context now: graphs and tensors are destroyed, pending calls raise InvalidStateError; idempotent.
+
+        Source: WebNN, `MLContext.destroy`.
+        """
+        self._check_process()
+        if self._lose("the context was destroyed"):
+            self._session.call(
+                self._session.stub.DestroyContext, context_pb2.DestroyContextRequest(context=self._token)
+            )
+
+    # --- promises: the faces wait for them ------------------------------------------------------------------------
+
+    async def _create_tensor(
+        self, descriptor: Descriptor, *, readable: bool = False, writable: bool = False
+    ) -> MLTensor:
+        self._check_open()
+        self._check_dimensions(descriptor, "create_tensor")
+        request = context_pb2.CreateTensorRequest(
+            context=self._token, descriptor=encode_descriptor(descriptor), readable=readable, writable=writable
+        )
+        info = unwrap(await self._call(self._session.stub.CreateTensor, request)).tensor
+        return self._add_tensor(info, descriptor, readable=readable, writable=writable)
+
+    async def _create_constant_tensor(self, descriptor: Descriptor, array: Array) -> MLTensor:
+        self._check_open()
+        self._check_dimensions(descriptor, "create_constant_tensor")
+        data = matching_bytes(array, descriptor, "create_constant_tensor")
+        with self._offered([data]) as region:
+            request = context_pb2.CreateConstantTensorRequest(
+                context=self._token, descriptor=encode_descriptor(descriptor), region=region
+            )
+            info = unwrap(await self._call(self._session.stub.CreateConstantTensor, request)).tensor
+        return self._add_tensor(info, descriptor, constant=True)
+
+    async def _compile(self, graph: Graph, constants: Mapping[OperandId, bytes | MLTensor]) -> MLGraph:
+        """Compile what a builder has recorded and checked."""
+        with contextlib.ExitStack() as offered:
+            offsets, pieces = lay_out({key: data for key, data in constants.items() if isinstance(data, bytes)})
+            if pieces:
+                region = offered.enter_context(self._offered(pieces))
+                graph.constants.update((operand, ConstantSource(region, offset)) for operand, offset in offsets.items())
+            for operand, data in constants.items():
+                if isinstance(data, MLTensor):
+                    graph.constants[operand] = ConstantSource(data._handle.token, is_tensor=True)
+            message = encode_graph(graph).SerializeToString()
+            chunks = _chunks(message, context=self._token, after=self._timeline.sequence)
+            info = unwrap(await self._call(self._session.stub.CreateGraph, chunks)).graph
+        inputs, outputs = graph.input_descriptors(), graph.output_descriptors()
+        built = MLGraph(self, info.token, inputs, outputs, tuple(info.devices))
+        self._add(built, self._graphs)
+        return built
+
+    async def _compute(self, graph: MLGraph, arrays: Mapping[str, Buffer]) -> dict[str, Read]:
+        """Write, dispatch and begin to read, on tensors that the graph keeps for this."""
+        self._check_process()
+        of_kind(graph, MLGraph, "compute")
+        if not isinstance(arrays, Mapping):
+            raise MLTypeError(f"inputs are a mapping of names, not {arrays!r}")
+        given = {name: as_array(data) for name, data in arrays.items()}
+        if graph._context is not self:
+            raise MLTypeError("compute: the graph belongs to another context")
+        self._check_graph(graph, "compute")
+        check_names(given, graph._inputs, "inputs")
+        data = {
+            name: matching_bytes(array, graph._inputs[name], f"inputs [{escape_label(name)}]")
+            for name, array in given.items()
+        }
+        inputs, outputs = graph._own_tensors or await self._make_own_tensors(graph)
+        with self._lock:  # as one: another thread's inputs must not come between
+            self._check_graph(graph, "compute")
+            for name, tensor in inputs.items():
+                self._timeline.write(tensor._handle, data[name])
+            self._issue_dispatch(graph, inputs, outputs)
+            return {name: self._begin_read(tensor, empty(tensor._descriptor)) for name, tensor in outputs.items()}
+
+    async def _make_own_tensors(self, graph: MLGraph) -> tuple[dict[str, MLTensor], dict[str, MLTensor]]:
+        inputs = {name: await self._create_tensor(each, writable=True) for name, each in graph._inputs.items()}
+        outputs = {name: await self._create_tensor(each, readable=True) for name, each in graph._outputs.items()}
+        with self._lock:
+            if graph._own_tensors is None and not graph._destroyed:
+                graph._own_tensors = inputs, outputs
+                return inputs, outputs
+        for tensor in (*inputs.values(), *outputs.values()):  # another thread was faster, or the graph is gone
+            tensor.destroy()
+        self._check_graph(graph, "compute")
+        assert graph._own_tensors is not None
+        return graph._own_tensors
+
+    def _read(self, tensor: MLTensor, out: Buffer | None, *, copy: bool) -> Read:
+        """Begin to read a tensor: into `out`, into a new array, or as a view."""
+        self._check_process()
+        of_kind(tensor, MLTensor, "read_tensor")
+        target = None if out is None else as_array(out)
+        with self._lock:
+            self._check_usable(tensor, "read_tensor")
+            if not tensor.readable:
+                raise MLTypeError(f"read_tensor: {tensor!r} is not readable")
+            if target is not None:
+                check_out(target, tensor._descriptor, "read_tensor")
+            elif copy:
+                target = empty(tensor._descriptor)
+            return self._begin_read(tensor, target)
+
+    # --- conversions and checks -----------------------------------------------------------------------------------
+
+    def _to_descriptor(self, data_type: Descriptor | DataTypeLike, shape: Iterable[int] | None) -> Descriptor:
+        return to_descriptor(data_type, shape, int4=self._options.experimental_int4)
+
+    def _to_constant(
+        self, data_type: Descriptor | DataTypeLike, shape_and_data: tuple[Any, ...]
+    ) -> tuple[Descriptor, Array]:
+        match shape_and_data:
+            case (data,):
+                return self._to_descriptor(data_type, None), as_array(data)
+            case (shape, data):
+                return self._to_descriptor(data_type, shape), as_array(data)
+        raise MLTypeError("create_constant_tensor: give a data type, a shape and data, or a descriptor and data")
+
+    def _check_open(self) -> None:
+        self._check_process()
+        if self._lost_because is not None:
+            raise InvalidStateError(f"the context is lost: {self._lost_because}")
+
+    def _check_dimensions(self, descriptor: Descriptor, what: str) -> None:
+        problem = descriptor.problem(self._limits.max_tensor_byte_length)
+        if problem is not None:
+            raise MLTypeError(f"{what}: {descriptor}: {problem}")
+
+    def _check_usable(self, tensor: MLTensor, what: str) -> None:
+        if tensor._context is not self:
+            raise MLTypeError(f"{what}: {tensor!r} belongs to another context")
+        if tensor._destroyed:
+            raise InvalidStateError(f"{what}: {tensor!r} is destroyed{self._lost_note()}")
+
+    def _check_graph(self, graph: MLGraph, what: str) -> None:
+        if graph._destroyed:
+            raise InvalidStateError(f"{what}: {graph!r} is destroyed{self._lost_note()}")
+
+    def _check_dispatch(self, graph: MLGraph, inputs: dict[str, MLTensor], outputs: dict[str, MLTensor]) -> None:
+        if graph._context is not self:
+            raise MLTypeError(f"dispatch: {graph!r} belongs to another context")
+        self._check_graph(graph, "dispatch")
+        tensors = [*inputs.values(), *outputs.values()]
+        if len(set(tensors)) != len(tensors):
+            raise MLTypeError("dispatch: a tensor occurs twice among inputs and outputs")
+        for tensor in tensors:
+            if tensor._context is not self:
+                raise MLTypeError(f"dispatch: {tensor!r} belongs to another context")
+            if tensor._destroyed:
+                raise MLTypeError(f"dispatch: {tensor!r} is destroyed")
+        check_bindings(inputs, graph._inputs, "inputs")
+        check_bindings(outputs, graph._outputs, "outputs")
+
+    def _lost_note(self) -> str:
+        return "" if self._lost_because is None else f": the context is lost: {self._lost_because}"
+
+    # --- commands and calls ---------------------------------------------------------------------------------------
+
+    def _issue_dispatch(self, graph: MLGraph, inputs: dict[str, MLTensor], outputs: dict[str, MLTensor]) -> None:
+        self._timeline.dispatch(
+            graph._token,
+            {name: tensor._handle for name, tensor in inputs.items()},
+            {name: tensor._handle for name, tensor in outputs.items()},
+        )
+
+    def _begin_read(self, tensor: MLTensor, target: Array | None) -> Read:
+        descriptor = tensor._descriptor
+        if target is None:
+            return Read(self._timeline.read(tensor._handle), tensor._reads, lambda data: read_only(data, descriptor))
+        handle = self._timeline.read(tensor._handle, head(target, descriptor))
+        return Read(handle, tensor._reads, lambda _: target)
+
+    def _call(self, method: Any, request: object) -> Promise[Any]:
+        """The reply to a call, or InvalidStateError as soon as the context is lost."""
+        outcome: Promise[Any] = Promise()
+        with self._lock:
+            if self._destroyed:
+                self._check_open()
+            self._pending.add(outcome)
+
+        def settle(reply: Promise[Any]) -> None:
+            self._pending.discard(outcome)
+            error = reply.exception()
+            if error is None:
+                outcome.resolve(reply.result())
+            else:
+                outcome.reject(error)
+
+        self._session.call(method, request).add_done_callback(settle)  # type: ignore[arg-type]
+        return outcome
+
+    @contextlib.contextmanager
+    def _offered(self, pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
+        """The token of a sealed region with these bytes, withdrawn when the GPU process has taken what it needs.
+
+        Raises:
+            UnknownError: there is no memory for it.
+        """
+        try:
+            descriptor = seal_constants(pieces, "webnn-constants")
+        except MemoryError as error:
+            raise UnknownError(str(error)) from error
+        try:
+            token = self._session.offer(descriptor, os.fstat(descriptor).st_size)
+        finally:
+            os.close(descriptor)
+        try:
+            yield token
+        finally:
+            self._session.withdraw(token)
+
+    # --- objects and their end ------------------------------------------------------------------------------------
+
+    def _add_tensor(self, info: context_pb2.TensorInfo, descriptor: Descriptor, **uses: bool) -> MLTensor:
+        memory = None
+        if info.HasField("slot"):
+            memory = self._session.region(info.slot.region).view(info.slot.offset, descriptor.byte_length)
+        tensor = MLTensor(self, ClientTensor(info.token, descriptor.byte_length, memory), descriptor, **uses)
+        self._add(tensor, self._tensors)
+        return tensor
+
+    def _add(self, made: MLTensor | MLGraph, owned: weakref.WeakSet[Any]) -> None:
+        with self._lock:
+            made._destroyed = self._destroyed
+            if not made._destroyed:
+                owned.add(made)
+                return
+        self._check_open()
+
+    def _destroy_tensor(self, tensor: MLTensor) -> None:
+        self._check_process()
+        with self._lock:
+            if tensor._destroyed:
+                return
+            tensor._destroyed = True
+            self._tensors.discard(tensor)
+            self._free(self._timeline.destroy_tensor, tensor._handle)
+        for read in list(tensor._reads):
+            read.cancel()
+
+    def _destroy_graph(self, graph: MLGraph) -> None:
+        self._check_process()
+        with self._lock:
+            if graph._destroyed:
+                return
+            graph._destroyed = True
+            self._graphs.discard(graph)
+            self._free(self._timeline.destroy_graph, graph._token)
+        for tensor in graph._every_own_tensor():
+            tensor.destroy()
+
+    def _free(self, destroy: Callable[[T], None], item: T) -> None:
+        with contextlib.suppress(InvalidStateError):  # the context was lost in this moment, and all is freed with it
+            destroy(item)
+
+    def session_lost(self, reason: str) -> None:
+        """The session has ended, and the context with it."""
+        self._lose(reason)
+
+    def _lose(self, reason: str) -> bool:
+        """Settle `lost`, destroy graphs and tensors, fail what is pending; whether this was the loss."""
+        if not self._losing.acquire(blocking=False):
+            return False
+        self._lost_because = reason
+        error = InvalidStateError(f"the context is lost: {reason}")
+        self._timeline.fail(error)  # first: it may be what the holder of the lock waits for
+        with self._lock:
+            self._destroyed = True
+            owned, pending = [*self._tensors, *self._graphs], list(self._pending)
+            for item in owned:
+                item._destroyed = True
+        for promise in pending:
+            promise.reject(InvalidStateError(str(error)))
+        self._lost.resolve(LostInfo(reason))
+        return True
+
+    # Called by garbage collection, which may come in the middle of a locked section: no lock here, the watcher acts.
+
+    def _forget_tensor(self, handle: ClientTensor) -> None:
+        self._session.soon(lambda: self._free(self._timeline.destroy_tensor, handle))
+
+    def _forget_graph(self, token: bytes) -> None:
+        self._session.soon(lambda: self._free(self._timeline.destroy_graph, token))
+
+    def _forget(self) -> None:
+        session, timeline, request = (
+            self._session,
+            self._timeline,
+            context_pb2.DestroyContextRequest(context=self._token),
+        )
+
+        def destroy() -> None:
+            timeline.fail(InvalidStateError("the context was forgotten"))
+            session.call(session.stub.DestroyContext, request)
+
+        session.soon(destroy)
+
+    def __repr__(self) -> str:
+        return f"<MLContext {self._backend} over {self.carrier}{', lost' if self._destroyed else ''}>"
+
+
+def unwrap(reply: Any) -> Any:
+    """The reply, unless it tells an error that a correct renderer can meet.
+
+    Raises:
+        MLError: it does.
+    """
+    if reply.HasField("error"):
+        raise decode_error(reply.error)
+    return reply
+
+
+def _chunks(message: bytes, *, context: bytes, after: int) -> Iterator[context_pb2.CreateGraphChunk]:
+    """A serialised graph in pieces; the first declares the total."""
+    head: dict[str, Any] = {"context": context, "total_bytes": len(message), "after": after}
+    for start in range(0, len(message), CHUNK_BYTES):
+        yield context_pb2.CreateGraphChunk(data=message[start : start + CHUNK_BYTES], **head)
+        head = {}

@@ -1,0 +1,213 @@
+"""A session with a GPU process: its socket, its gRPC channel, the regions both share, and its end.
+
+Identity is possession: whoever holds the socket is the session. Over it come the secret for gRPC, and every descriptor.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import grpc
+
+from ipc.channel import (
+    PROTOCOL_VERSION,
+    SESSION_METADATA,
+    ChannelClosed,
+    ChannelError,
+    MessageSocket,
+    new_token,
+    open_grpc_channel,
+)
+from ipc.errors import InvalidStateError, NotSupportedError
+from ipc.generated.webnn.v1 import context_pb2_grpc, session_pb2
+from ipc.shared_memory import Region, map_pool
+from ipc.verdicts import BadMessage
+from renderer._promises import Promise
+from renderer._watcher import Watcher
+
+if TYPE_CHECKING:
+    from ipc.generated.webnn.v1.context_pb2_grpc import WebNNStub
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+REASON_GRACE = 0.5  # seconds in which the host may say why a session ended; a pending call must fail within one
+SEND_TIMEOUT = 5.0  # seconds in which the GPU process must take a packet from its socket
+
+
+class Dependent(Protocol):
+    """What ends with the session: a context."""
+
+    def session_lost(self, reason: str) -> None:
+        """The session is gone; called once, in any thread, with no lock held."""
+
+
+class Session:
+    """The renderer's end of a session.
+
+    Attributes:
+        backend: as the host named it.
+        gpu_process_pid: process id of the GPU process, as the host told it.
+        lost: resolves with the reason when the session has ended.
+        stub: gRPC stubs; call them through `call`.
+        metadata: proof of the session for every gRPC call.
+    """
+
+    def __init__(self, sock: MessageSocket[Any, Any], watcher: Watcher, opened: session_pb2.SessionOpened) -> None:
+        self.backend = opened.backend
+        self.gpu_process_pid = opened.gpu_process_pid
+        self.lost: Promise[str] = Promise()
+        self.granted: Promise[None] = Promise()
+        self.stub: WebNNStub
+        self.metadata: tuple[tuple[str, bytes], ...] = ()
+        self._socket = sock
+        self._watcher = watcher
+        self._channel: grpc.Channel | None = None
+        self._regions: dict[bytes, Region] = {}
+        self._receiving = threading.Lock()
+        self._reason: str | None = None
+        self._dependents: weakref.WeakSet[Dependent] = weakref.WeakSet()
+        watcher.watch(sock.fileno(), self._drain)
+
+    def add_dependent(self, dependent: Dependent) -> None:
+        """Tell it when the session is lost; at once if it is already."""
+        self._dependents.add(dependent)
+        if self.lost.done():
+            dependent.session_lost(self.lost.result())
+
+    def call(self, method: Any, request: object) -> Promise[Any]:
+        """The reply to a gRPC call. A call that fails, whatever for, ends the session: a correct peer only replies.
+
+        Raises (from the promise):
+            InvalidStateError: the session is lost.
+        """
+        reply: Promise[Any] = Promise()
+
+        def reject(_: object = None) -> None:
+            reply.reject(InvalidStateError(f"the context is lost: {self.lost.result()}"))
+
+        def settle(rpc: Any) -> None:
+            if rpc.code() is grpc.StatusCode.OK:
+                reply.resolve(rpc.result())
+            else:
+                self.fail(f"a call failed: {rpc.code().name}: {rpc.details()}")
+                self.lost.add_done_callback(reject)
+
+        if self.lost.done():
+            reject()
+            return reply
+        try:
+            rpc = method.future(request, metadata=self.metadata)
+        except ValueError:  # gRPC's word for a channel that was closed in this moment
+            self.lost.add_done_callback(reject)
+        else:
+            rpc.add_done_callback(settle)
+        return reply
+
+    def region(self, token: bytes) -> Region:
+        """A region that the GPU process has offered; its packet precedes every message that names it."""
+        if token not in self._regions:
+            self._drain()
+        return self._regions[token]
+
+    def offer(self, descriptor: int, size: int) -> bytes:
+        """Hand over a sealed region; the token it is called by. The descriptor stays the caller's."""
+        token = new_token()
+        offered = session_pb2.RegionOffered(token=token, size=size)
+        self._send(session_pb2.SessionMessage(region_offered=offered), (descriptor,))
+        return token
+
+    def withdraw(self, token: bytes) -> None:
+        """Say that a region will not be used any more."""
+        self._send(session_pb2.SessionMessage(region_withdrawn=session_pb2.RegionWithdrawn(token=token)))
+
+    def soon(self, job: Callable[[], object]) -> None:
+        """Do the job in the watcher's thread; safe in finalizers."""
+        self._watcher.soon(job)
+
+    def fail(self, reason: str) -> None:
+        """The session is broken. Who knows better, the host or the GPU process, has a moment to say why."""
+        if self._reason is None:
+            self._reason = reason
+            self._watcher.after(REASON_GRACE, lambda: self.end(reason))
+
+    def end(self, reason: str) -> None:
+        """The session is lost, for this reason if none came before."""
+        if not self.lost.resolve(reason):
+            return
+        logger.info("session with the GPU process %d ended: %s", self.gpu_process_pid, reason)
+        self.granted.reject(InvalidStateError(reason))
+        for dependent in list(self._dependents):
+            dependent.session_lost(reason)
+        self._watcher.unwatch(self._socket.fileno(), self._close)
+
+    def abandon(self) -> None:
+        """In a forked child: the parent's socket must close when the parent ends."""
+        self._socket.close()
+
+    def _close(self) -> None:
+        self._socket.close()
+        if self._channel is not None:
+            self._channel.close()
+
+    def _send(self, message: session_pb2.SessionMessage, descriptors: tuple[int, ...] = ()) -> None:
+        try:
+            self._socket.send(message, descriptors, timeout=SEND_TIMEOUT)
+        except (ChannelClosed, ChannelError, TimeoutError) as error:
+            self.fail(f"the session's socket failed: {error}")
+            raise InvalidStateError(f"the context is lost: the session's socket failed: {error}") from error
+
+    def _drain(self) -> None:
+        """Take all that has arrived. Any thread may: whoever needs a region must not wait for another's turn."""
+        with self._receiving:
+            try:
+                while not self.lost.done() and (received := self._socket.receive_nowait()) is not None:
+                    self._handle(*received)
+            except ChannelClosed:
+                self._watcher.unwatch(self._socket.fileno(), lambda: None)
+                self.fail("the GPU process closed the session")
+            except (ChannelError, BadMessage, MemoryError, OSError) as error:
+                self._watcher.unwatch(self._socket.fileno(), lambda: None)
+                self.fail(f"the GPU process sent what can't be taken: {error}")
+
+    def _handle(self, message: session_pb2.SessionMessage, descriptors: list[int]) -> None:
+        match message.WhichOneof("message"):
+            case "granted":
+                self._granted(message.granted)
+            case "region_offered":
+                offered = message.region_offered
+                try:
+                    self._regions[offered.token] = map_pool(descriptors[0], offered.size)
+                finally:
+                    os.close(descriptors[0])
+            case "region_withdrawn":
+                self._regions.pop(message.region_withdrawn.token, None)
+            case "closed":
+                closed = message.closed
+                reason = f"the GPU process refused a message: {closed.reason} ({closed.field})"
+                self._watcher.soon(lambda: self.end(reason))
+            case kind:
+                self.fail(f"the GPU process sent an unexpected message: {kind}")
+
+    def _granted(self, granted: session_pb2.SessionGranted) -> None:
+        if granted.protocol_version != PROTOCOL_VERSION:
+            versions = f"the GPU process speaks version {granted.protocol_version}, this renderer {PROTOCOL_VERSION}"
+            error = NotSupportedError(f"protocol versions differ: {versions}")
+            self._watcher.soon(lambda: self.granted.reject(error))
+            return
+        self.metadata = ((SESSION_METADATA, granted.secret),)
+        self._channel = open_grpc_channel(granted.address)
+        self.stub = context_pb2_grpc.WebNNStub(self._channel)  # type: ignore[no-untyped-call]
+        hello = session_pb2.Hello(protocol_version=PROTOCOL_VERSION, role="renderer")
+        try:
+            self._send(session_pb2.SessionMessage(hello=hello))
+        except InvalidStateError as error:
+            self.granted.reject(error)
+        else:
+            self._watcher.soon(lambda: self.granted.resolve(None))  # not here: a lock is held
