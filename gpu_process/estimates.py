@@ -38,7 +38,7 @@ def _operation_macs(graph: Graph, operation: Operation) -> int:
     return estimate(given, operation.attributes, operands[operation.outputs[0]])
 
 
-def _matmul(operands: Mapping[str, Any], attributes: Mapping[str, Any], output: Descriptor) -> int:
+def _matmul(operands: Mapping[str, Any], _: Mapping[str, Any], output: Descriptor) -> int:
     return output.element_count * int(operands["a"].shape[-1])
 
 
@@ -49,10 +49,10 @@ def _gemm(operands: Mapping[str, Any], attributes: Mapping[str, Any], output: De
 def _conv2d(operands: Mapping[str, Any], attributes: Mapping[str, Any], output: Descriptor) -> int:
     # Every filter element meets every output position of its channel.
     filters, channels = operands["filter"], _channels(output, attributes["input_layout"])
-    return output.element_count // channels * filters.element_count
+    return int(output.element_count // channels * filters.element_count)
 
 
-def _conv_transpose2d(operands: Mapping[str, Any], attributes: Mapping[str, Any], output: Descriptor) -> int:
+def _conv_transpose2d(operands: Mapping[str, Any], attributes: Mapping[str, Any], _: Descriptor) -> int:
     # Every filter element meets every input position of its channel.
     source = operands["input"]
     channels = _channels(source, attributes["input_layout"])
@@ -71,7 +71,7 @@ def _pool(operands: Mapping[str, Any], attributes: Mapping[str, Any], output: De
     return output.element_count * math.prod(window)
 
 
-def _recurrent(operands: Mapping[str, Any], attributes: Mapping[str, Any], output: Descriptor) -> int:
+def _recurrent(operands: Mapping[str, Any], attributes: Mapping[str, Any], _: Descriptor) -> int:
     # Both weights meet every row of the batch, at each step.
     steps = attributes.get("steps", 1)
     batch = operands["input"].shape[1 if "steps" in attributes else 0]

@@ -1,7 +1,7 @@
 """Every check of a decoded graph: what a correct renderer guarantees is looked at again, and never believed.
 
-The same inference as in the renderer runs here on our own copy; a descriptor that the renderer computed is compared, not
-used. Operations are walked once, in order, inputs before outputs, so that what passes is free of cycles by construction.
+The same inference as in the renderer runs here on our own copy; a descriptor that the renderer computed is compared,
+not used. Operations are walked once, in order, inputs before outputs, so that what passes has no cycles.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ipc.graph import ConstantSource, Graph, OperandId, Operation, SlotOperands
 from ipc.limits import SupportLimits, TensorLimits
 from ipc.operators import RuleError, cast_attributes, infer_outputs
 from ipc.operators._rules import SlotValue
+from ipc.shared_memory import ALIGNMENT
 from ipc.verdicts import BadMessage
 from ipc.verdicts import BadMessageReason as Reason
 
@@ -126,7 +127,7 @@ def _check_constant(
 
 
 def check_region_part(descriptor: Descriptor, region_size: int | None, offset: int, field: str) -> None:
-    """That a constant lies within its region, aligned to its elements.
+    """That a constant lies within its region, aligned as backends want it.
 
     Raises:
         BadMessage: it does not, or there is no such region.
@@ -135,7 +136,7 @@ def check_region_part(descriptor: Descriptor, region_size: int | None, offset: i
         raise BadMessage(Reason.UNKNOWN_REGION, field)
     if offset + descriptor.byte_length > region_size:
         raise BadMessage(Reason.REGION_BOUNDS, field)
-    if offset % descriptor.data_type.storage.itemsize:
+    if offset % ALIGNMENT:
         raise BadMessage(Reason.UNALIGNED_CONSTANT, field)
 
 
@@ -165,9 +166,7 @@ def _check_operations(graph: Graph, limits: SupportLimits) -> bytearray:
     return used
 
 
-def _check_operation(
-    operation: Operation, index: int, operands: Sequence[Descriptor], limits: SupportLimits
-) -> None:
+def _check_operation(operation: Operation, index: int, operands: Sequence[Descriptor], limits: SupportLimits) -> None:
     given = _descriptors(operation.operands, operands.__getitem__)
     attributes = operation.attributes
     if any(attribute.cast_to is not None for attribute in operation.operator.attributes.values()):

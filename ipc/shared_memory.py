@@ -2,8 +2,8 @@
 
 Two kinds of region cross the boundary:
 
-- *pools*, made by the GPU process, which both sides map once; tensors are slots in them. The size is sealed; a pool that
-  the renderer may only read is sealed against all writing but the mapping that the GPU process already has;
+- *pools*, made by the GPU process, which both sides map once; tensors are slots in them. The size is sealed; a pool
+  that the renderer may only read is sealed against all writing but through the mapping that the GPU process has;
 - *constants*, made by the renderer: written with write(2), then sealed against everything, and mapped private and
   read-only by the GPU process.
 
@@ -19,7 +19,7 @@ import fcntl
 import mmap
 import os
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -60,12 +60,14 @@ class Region:
         memory: all of it, as bytes; views of it keep the mapping alive.
     """
 
-    __slots__ = ("memory", "size", "writable")
+    __slots__ = ("_owner", "memory", "size", "writable")
 
     def __init__(self, fd: int, size: int, *, writable: bool, private: bool = False) -> None:
         self.size = size
         self.writable = writable
-        self.memory = _map(fd, size, writable=writable, private=private)
+        self._owner = _map(fd, size, writable=writable, private=private)
+        self.memory: Bytes = np.frombuffer(memoryview(self._owner), np.uint8)
+        self.memory.flags.writeable = writable
 
     def array(self, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
         """The elements at `offset`, which must be within the region and aligned to the element's size.
@@ -86,7 +88,7 @@ class Region:
             ValueError: they are not within the region.
         """
         self._check(offset, length)
-        return memoryview(self.memory)[offset : offset + length]
+        return self.memory.data[offset : offset + length]
 
     def prefault(self, offset: int, length: int) -> None:
         """Fault the pages in ahead of their use: a first touch costs ten times what copying does."""
@@ -99,12 +101,17 @@ class Region:
             if number != errno.EINVAL:  # a kernel without it faults the pages in one by one, which is only slower
                 raise MemoryError(f"shared memory of {length} bytes: {os.strerror(number)}")
 
+    def when_unmapped(self, callback: Callable[[], object]) -> None:
+        """Call `callback` once the last view is gone, in whichever thread lets go of it."""
+        weakref.finalize(self._owner, callback).atexit = False
+
     def _check(self, offset: int, length: int) -> None:
         if offset < 0 or length < 0 or offset + length > self.size:
             raise ValueError(f"{length} bytes at {offset} are not within a region of {self.size}")
 
 
-def _map(fd: int, size: int, *, writable: bool, private: bool) -> Bytes:
+def _map(fd: int, size: int, *, writable: bool, private: bool) -> ctypes.Array[ctypes.c_ubyte]:
+    """The mapping as an object that unmaps it in the end."""
     protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
     sharing = mmap.MAP_PRIVATE if private else mmap.MAP_SHARED
     address = _libc.mmap(None, size, protection, sharing, fd, 0)
@@ -115,9 +122,7 @@ def _map(fd: int, size: int, *, writable: bool, private: bool) -> Bytes:
         raise OSError(number, f"mapping {size} bytes: {os.strerror(number)}")
     owner = (ctypes.c_ubyte * size).from_address(address)
     weakref.finalize(owner, _libc.munmap, address, size).atexit = False
-    memory: Bytes = np.frombuffer(owner, np.uint8)
-    memory.flags.writeable = writable
-    return memory
+    return owner
 
 
 def create_pool(size: int, name: str, *, peer_may_write: bool) -> tuple[Region, int]:

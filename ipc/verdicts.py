@@ -94,7 +94,7 @@ class BadMessageReason(enum.StrEnum):
     UNEXPECTED_MESSAGE = "unexpected_message"
 
 
-class BadMessage(Exception):
+class BadMessage(Exception):  # noqa: N818 - a verdict
     """A message that a correct peer could never send.
 
     Attributes:

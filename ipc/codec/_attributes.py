@@ -14,7 +14,7 @@ from typing import Any
 from ipc.codec._common import decode_data_type, encode_data_type
 from ipc.codec._strict import CodecError
 from ipc.descriptors import DataType
-from ipc.generated.webnn.v1 import common_pb2, graph_pb2
+from ipc.generated.webnn.v1 import graph_pb2
 from ipc.operators import Operator
 from ipc.operators._attributes import Attribute, Kind
 from ipc.verdicts import BadMessageReason

@@ -9,10 +9,10 @@ from ipc.errors import InvalidStateError, MLError, NotSupportedError, OperationE
 from ipc.generated.webnn.v1 import common_pb2
 from ipc.verdicts import BadMessageReason
 
-_TYPE_NUMBERS = {
-    data_type: common_pb2.DataType.Value(f"DATA_TYPE_{data_type.value.upper()}") for data_type in DataType
+_TYPE_NUMBERS: dict[DataType, common_pb2.DataType] = {
+    data_type: getattr(common_pb2, f"DATA_TYPE_{data_type.value.upper()}") for data_type in DataType
 }
-_TYPES = {number: data_type for data_type, number in _TYPE_NUMBERS.items()}
+_TYPES: dict[int, DataType] = {number: data_type for data_type, number in _TYPE_NUMBERS.items()}
 
 _ERROR_CODES: dict[type[MLError], common_pb2.ErrorCode] = {
     UnknownError: common_pb2.ERROR_CODE_UNKNOWN,
@@ -30,7 +30,7 @@ def encode_data_type(data_type: DataType) -> common_pb2.DataType:
 
 def decode_data_type(number: int, field: str) -> DataType:
     try:
-        return _TYPES[number]  # type: ignore[index]
+        return _TYPES[number]
     except KeyError as error:
         raise CodecError(BadMessageReason.UNKNOWN_ENUM_VALUE, f"{field}.data_type") from error
 

@@ -80,9 +80,7 @@ def decode_graph(message: graph_pb2.Graph, max_byte_length: int = MAX_TENSOR_BYT
     ]
     constants = _decode_constants(message, kinds)
     _every_one_is_named({operand for _, operand in inputs}, len(inputs), kinds, graph_pb2.OPERAND_KIND_INPUT, "inputs")
-    _every_one_is_named(
-        constants.keys(), len(message.constants), kinds, graph_pb2.OPERAND_KIND_CONSTANT, "constants"
-    )
+    _every_one_is_named(constants.keys(), len(message.constants), kinds, graph_pb2.OPERAND_KIND_CONSTANT, "constants")
     count = len(operands)
     operations = [_decode_operation(item, index, count) for index, item in enumerate(message.operations)]
     return Graph(operands, inputs, constants, operations, outputs)

@@ -1,0 +1,132 @@
+"""Slots for tensors in memory that a session shares with us.
+
+A pool belongs to one session from its first to its last byte: memory that a renderer could ever map is never given to
+another session, nor used for anything private. Regions are few and large, because each is a mapping on both sides; they
+live as long as their session.
+"""
+
+from __future__ import annotations
+
+import bisect
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ipc.channel import new_token
+from ipc.shared_memory import ALIGNMENT, PAGE, Bytes, Region, create_pool
+
+Offer = Callable[[bytes, int, int], None]
+"""Hands a region over to the renderer: token, descriptor, size."""
+
+_FIRST_REGION = 4 << 20
+_LARGEST_REGION = 64 << 20  # unless a single tensor needs more
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slot:
+    """Memory of one tensor.
+
+    Attributes:
+        region: token of the region that it is in.
+        offset: bytes from the start of the region.
+        memory: its bytes, as this process sees them.
+    """
+
+    region: bytes
+    offset: int
+    memory: Bytes
+
+
+class SlotPool:
+    """The shared memory of one session, with and without the renderer's permission to write. Thread-safe."""
+
+    def __init__(self, offer: Offer) -> None:
+        self._offer = offer
+        self._lock = threading.Lock()
+        self._arenas: dict[bool, list[_Arena]] = {False: [], True: []}
+        self._owners: dict[bytes, _Arena] = {}
+
+    def allocate(self, length: int, *, renderer_may_write: bool) -> Slot:
+        """A zeroed slot, its pages faulted in.
+
+        Raises:
+            MemoryError: the system has no memory left.
+        """
+        with self._lock:
+            arenas = self._arenas[renderer_may_write]
+            for arena in arenas:
+                slot = arena.take(length)
+                if slot is not None:
+                    return slot
+            arena = self._grow(length, renderer_may_write)
+            slot = arena.take(length)
+            assert slot is not None
+            return slot
+
+    def free(self, slot: Slot) -> None:
+        """Take a slot back; nothing of ours may use it any more."""
+        with self._lock:
+            self._owners[slot.region].give_back(slot)
+
+    def mapped_bytes(self) -> int:
+        """Size of all regions."""
+        with self._lock:
+            return sum(arena.region.size for arena in self._owners.values())
+
+    def _grow(self, length: int, renderer_may_write: bool) -> _Arena:
+        arenas = self._arenas[renderer_may_write]
+        doubled = sum(arena.region.size for arena in arenas) or _FIRST_REGION
+        size = max(min(doubled, _LARGEST_REGION), _footprint(length))
+        region, fd = create_pool(size, "webnn-pool", peer_may_write=renderer_may_write)
+        try:
+            token = new_token()
+            self._offer(token, fd, region.size)
+        finally:
+            os.close(fd)
+        arena = _Arena(token, region)
+        arenas.append(arena)
+        self._owners[token] = arena
+        return arena
+
+
+def _footprint(length: int) -> int:
+    """What a slot takes: large ones have pages of their own, so that faulting one in touches no other."""
+    unit = PAGE if length >= PAGE else ALIGNMENT
+    return -(-length // unit) * unit
+
+
+class _Arena:
+    """First fit in one region; free gaps are kept in order and merge with their neighbours."""
+
+    def __init__(self, token: bytes, region: Region) -> None:
+        self.token = token
+        self.region = region
+        self._gaps = [(0, region.size)]  # (offset, end)
+        self._used_up_to = 0  # beyond it, memory is as the kernel gave it: zero
+
+    def take(self, length: int) -> Slot | None:
+        size = _footprint(length)
+        alignment = PAGE if length >= PAGE else ALIGNMENT
+        for index, (start, end) in enumerate(self._gaps):
+            offset = -(-start // alignment) * alignment
+            if offset + size > end:
+                continue
+            self.region.prefault(offset, size)
+            rest = [(start, offset), (offset + size, end)]
+            self._gaps[index : index + 1] = [gap for gap in rest if gap[0] < gap[1]]
+            memory = self.region.memory[offset : offset + length]
+            memory[: max(0, self._used_up_to - offset)] = 0
+            self._used_up_to = max(self._used_up_to, offset + size)
+            return Slot(self.token, offset, memory)
+        return None
+
+    def give_back(self, slot: Slot) -> None:
+        start, end = slot.offset, slot.offset + _footprint(len(slot.memory))
+        index = bisect.bisect(self._gaps, (start, end))
+        if index < len(self._gaps) and self._gaps[index][0] == end:
+            end = self._gaps.pop(index)[1]
+        if index and self._gaps[index - 1][1] == start:
+            start = self._gaps.pop(index - 1)[0]
+            index -= 1
+        self._gaps.insert(index, (start, end))

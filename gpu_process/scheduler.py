@@ -1,0 +1,294 @@
+"""The one ordered sequence of a context: write, dispatch, read, destroy, whatever carries them.
+
+Carriers decode what came over the wire and call the methods here, one command after the other; every check of a command
+is here, so that no carrier can forget one. Nothing here knows of gRPC.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gpu_process.backends import BackendError, Binding, CompiledGraph
+from gpu_process.tensors import ConstantTensor, Tensor
+from ipc.descriptors import Descriptor
+from ipc.errors import OperationError
+from ipc.shared_memory import Bytes
+from ipc.timeline.limits import CHUNK_BYTES, MAX_BINDINGS
+from ipc.verdicts import BadMessage
+from ipc.verdicts import BadMessageReason as Reason
+
+if TYPE_CHECKING:
+    from gpu_process.context import Context
+
+NamedTokens = Sequence[tuple[str, bytes]]
+
+
+@dataclass(slots=True, eq=False)
+class GraphObject:
+    """A compiled graph of a context.
+
+    Attributes:
+        inputs, outputs: descriptors by name, as validated.
+        in_place_inputs, in_place_outputs: names of those that may be bound to memory that the renderer can change.
+        bindings: ids of the bindings that it is part of.
+    """
+
+    token: bytes
+    compiled: CompiledGraph
+    inputs: Mapping[str, Descriptor]
+    outputs: Mapping[str, Descriptor]
+    in_place_inputs: frozenset[str]
+    in_place_outputs: frozenset[str]
+    bindings: set[int] = field(default_factory=set)
+
+
+class _BoundGraph:
+    """A graph with its tensors: validated once, bound to their memory at the first run."""
+
+    __slots__ = ("_bound", "graph", "inputs", "outputs")
+
+    def __init__(self, graph: GraphObject, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
+        self.graph = graph
+        self.inputs = [(tensor, name in graph.in_place_inputs, name) for name, tensor in inputs.items()]
+        self.outputs = [(tensor, name in graph.in_place_outputs, name) for name, tensor in outputs.items()]
+        self._bound: Binding | None = None
+
+    def run(self) -> None:
+        """Compute the outputs, or poison them if it fails."""
+        try:
+            for tensor, in_place, _ in self.inputs:
+                if tensor.failure is not None:
+                    self._poison(tensor.failure)
+                    return
+                tensor.make_current(in_place)
+            if self._bound is None:
+                self._bound = self._bind()
+            self._bound.run()
+        except BackendError as error:
+            self._poison(OperationError(f"dispatch: {error}"))
+        except MemoryError as error:
+            self._poison(OperationError(f"dispatch: out of memory: {error}"))
+        else:
+            for tensor, in_place, _ in self.outputs:
+                tensor.made_by_graph(in_place)
+
+    def _bind(self) -> Binding:
+        return self.graph.compiled.bind(
+            {name: tensor.array(in_place) for tensor, in_place, name in self.inputs},
+            {name: tensor.array(in_place) for tensor, in_place, name in self.outputs},
+        )
+
+    def _poison(self, failure: OperationError) -> None:
+        for tensor, _, _ in self.outputs:
+            tensor.failure = failure
+
+
+class Scheduler:
+    """Executes the commands of one context in order. Commands are executed within `turn`, by one thread at a time.
+
+    Attributes:
+        done: number of the last command that was executed.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._bindings: dict[int, _BoundGraph] = {}
+        self._partial: tuple[Tensor, int] | None = None  # a write in pieces: its tensor, and where the next one begins
+        self._turn = threading.Lock()
+        self._advanced = threading.Condition()
+        self._waiting = 0
+        self.done = 0
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold the sequence while commands are executed; what was ended meanwhile is freed at the end."""
+        try:
+            with self._turn:
+                yield
+        finally:
+            if self._waiting:
+                with self._advanced:
+                    self._advanced.notify_all()
+            self._context.free_if_ended()
+
+    def between_turns(self, action: Callable[[], None]) -> None:
+        """Do `action` now if no command is running; whoever is running does it when it leaves."""
+        if self._turn.acquire(blocking=False):
+            try:
+                action()
+            finally:
+                self._turn.release()
+
+    def wait_for(self, sequence: int, timeout: float) -> bool:
+        """Wait until the command with this number is done or the context has ended; whether it is done."""
+        with self._advanced:
+            self._waiting += 1
+            try:
+                self._advanced.wait_for(lambda: self.done >= sequence or self._context.ended, timeout)
+            finally:
+                self._waiting -= 1
+        return self.done >= sequence
+
+    def wake(self) -> None:
+        """The context has ended: nobody needs to wait."""
+        with self._advanced:
+            self._advanced.notify_all()
+
+    def clear(self) -> None:
+        """Let go of all memory."""
+        self._bindings.clear()
+        self._partial = None
+
+    # --- commands: each advances the sequence by one ------------------------------------------------------------------
+
+    def begin(self, sequence: int) -> None:
+        """Check the number of the command that is executed next."""
+        if sequence != self.done + 1:
+            raise BadMessage(Reason.SEQUENCE, "command.sequence")
+
+    def write_slot(self, token: bytes) -> None:
+        """The renderer has written a tensor's slot."""
+        tensor = self._writable(token)
+        if tensor.slot is None:
+            raise BadMessage(Reason.WRITE_FORM, "write.data")
+        tensor.written_in_slot()
+        self.done += 1
+
+    def write_bytes(self, token: bytes, data: bytes, offset: int) -> None:
+        """The next piece of a tensor's content; pieces of one tensor follow each other immediately."""
+        expected = 0 if self._partial is None else self._partial[1]
+        tensor = self._writable(token, goes_on=True)
+        if tensor.slot is not None:
+            raise BadMessage(Reason.WRITE_FORM, "write.data")
+        if offset != expected:
+            raise BadMessage(Reason.WRITE_LENGTH, "write.offset")
+        end = offset + len(data)
+        total = tensor.descriptor.byte_length
+        if len(data) != min(CHUNK_BYTES, total - offset):
+            raise BadMessage(Reason.WRITE_LENGTH, "write.data")
+        tensor.write(memoryview(data), offset)
+        self._partial = None if end == total else (tensor, end)
+        self.done += 1
+
+    def define(self, binding: int, graph: bytes, inputs: NamedTokens, outputs: NamedTokens) -> None:
+        """Validate a graph with its tensors and name it `binding`; does not run it, nor count as a command."""
+        self._no_partial_write()
+        if not 1 <= binding <= MAX_BINDINGS:
+            raise BadMessage(Reason.BINDING_ID, "dispatch.define")
+        bound = self._validated(graph, inputs, outputs)
+        self._drop(binding)
+        self._bindings[binding] = bound
+        bound.graph.bindings.add(binding)
+        for tensor, _, _ in (*bound.inputs, *bound.outputs):
+            tensor.bindings.add(binding)
+
+    def dispatch(self, binding: int) -> None:
+        """Run what was bound."""
+        self._no_partial_write()
+        bound = self._bindings.get(binding)
+        if bound is None:
+            raise BadMessage(Reason.UNKNOWN_BINDING, "dispatch.binding")
+        bound.run()
+        self.done += 1
+
+    def read(self, token: bytes) -> Tensor:
+        """The tensor to read; `Tensor.failure` says if it has no content."""
+        self._no_partial_write()
+        tensor = self._tensor(token, "read.tensor")
+        if not tensor.readable:
+            raise BadMessage(Reason.NOT_READABLE, "read.tensor")
+        self.done += 1
+        return tensor
+
+    def destroy_tensor(self, token: bytes) -> None:
+        """Free a tensor, constant or not, and its bindings."""
+        self._no_partial_write()
+        tensor = self._context.tensors.get(token)
+        if tensor is None:
+            raise BadMessage(Reason.UNKNOWN_TENSOR, "destroy.tensor")
+        if isinstance(tensor, Tensor):
+            for binding in list(tensor.bindings):
+                self._drop(binding)
+        self._context.forget_tensor(tensor)
+        self.done += 1
+
+    def destroy_graph(self, token: bytes) -> None:
+        """Free a graph and its bindings."""
+        self._no_partial_write()
+        graph = self._context.graphs.get(token)
+        if graph is None:
+            raise BadMessage(Reason.UNKNOWN_GRAPH, "destroy.graph")
+        for binding in list(graph.bindings):
+            self._drop(binding)
+        self._context.forget_graph(graph)
+        self.done += 1
+
+    # --- checks -------------------------------------------------------------------------------------------------------
+
+    def _validated(self, graph_token: bytes, inputs: NamedTokens, outputs: NamedTokens) -> _BoundGraph:
+        """The checks of dispatch, in the order of the specification's."""
+        tokens = [token for _, token in (*inputs, *outputs)]
+        if len(set(tokens)) != len(tokens):
+            raise BadMessage(Reason.DUPLICATE_TENSOR, "dispatch")
+        graph = self._context.graphs.get(graph_token)
+        if graph is None:
+            raise BadMessage(Reason.UNKNOWN_GRAPH, "dispatch.graph")
+        found = {
+            side: [(name, self._tensor(token, f"dispatch.{side}")) for name, token in named]
+            for side, named in (("inputs", inputs), ("outputs", outputs))
+        }
+        return _BoundGraph(
+            graph,
+            _matching(found["inputs"], graph.inputs, "dispatch.inputs"),
+            _matching(found["outputs"], graph.outputs, "dispatch.outputs"),
+        )
+
+    def _tensor(self, token: bytes, path: str) -> Tensor:
+        tensor = self._context.tensors.get(token)
+        if tensor is None:
+            raise BadMessage(Reason.UNKNOWN_TENSOR, path)
+        if isinstance(tensor, ConstantTensor):
+            raise BadMessage(Reason.CONSTANT_TENSOR, path)
+        return tensor
+
+    def _writable(self, token: bytes, goes_on: bool = False) -> Tensor:
+        tensor = self._tensor(token, "write.tensor")
+        if not tensor.writable:
+            raise BadMessage(Reason.NOT_WRITABLE, "write.tensor")
+        if not (goes_on and self._partial is not None and self._partial[0] is tensor):
+            self._no_partial_write()
+        return tensor
+
+    def _no_partial_write(self) -> None:
+        if self._partial is not None:
+            raise BadMessage(Reason.WRITE_LENGTH, "write.data")
+
+    def _drop(self, binding: int) -> None:
+        bound = self._bindings.pop(binding, None)
+        if bound is not None:
+            bound.graph.bindings.discard(binding)
+            for tensor, _, _ in (*bound.inputs, *bound.outputs):
+                tensor.bindings.discard(binding)
+
+
+def _matching(
+    named: Sequence[tuple[str, Tensor]], descriptors: Mapping[str, Descriptor], path: str
+) -> Mapping[str, Tensor]:
+    tensors = dict(named)
+    if len(tensors) != len(named) or tensors.keys() != descriptors.keys():
+        raise BadMessage(Reason.BINDING_NAMES, path)
+    for name, tensor in tensors.items():
+        if tensor.descriptor != descriptors[name]:
+            raise BadMessage(Reason.BINDING_DESCRIPTOR, path)
+    return tensors
+
+
+def content_in_chunks(tensor: Tensor) -> Iterator[Bytes]:
+    """The bytes of a tensor in the pieces in which they travel inside messages."""
+    content = tensor.content()
+    for start in range(0, len(content), CHUNK_BYTES):
+        yield content[start : start + CHUNK_BYTES]

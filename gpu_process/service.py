@@ -1,0 +1,304 @@
+"""The service of a GPU process: a gRPC server, the sessions that it serves, and what happens when something is wrong.
+
+Three outcomes, never another one: a reply, which may hold an `Error`; a bad message, which ends the session; an
+internal error, which ends the process at once, because state that nobody foresaw is not to be trusted any more. No
+traceback crosses the boundary.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+import grpc
+from google.protobuf.message import Message
+
+from gpu_process import calls
+from gpu_process.backends import Backend
+from gpu_process.context import Context, ContextEnded
+from gpu_process.quotas import Quotas
+from gpu_process.session import Report, Session, SessionEnded
+from gpu_process.timeline import execute_batches
+from gpu_process.warming import use_once
+from ipc.channel import CONTEXT_METADATA, SERVER_OPTIONS, SESSION_METADATA, pair
+from ipc.codec import decode_token, encode_error, parse
+from ipc.errors import QuotaExceededError
+from ipc.generated.webnn.v1 import context_pb2
+from ipc.verdicts import BadMessage, BadMessageReason
+
+logger = logging.getLogger(__name__)
+
+_PREFIX = "/webnn.v1.WebNN/"
+_WARM_UP_SESSION = 0  # the host counts from 1
+_STOP_SECONDS = 5.0
+
+if TYPE_CHECKING:
+    _GenericRpcHandler = grpc.GenericRpcHandler[bytes, bytes]
+else:
+    _GenericRpcHandler = grpc.GenericRpcHandler
+
+_Call = Callable[[calls.Service, Session, Any], Message]
+
+_UNARY: Mapping[str, tuple[type[Message], type[Message], _Call]] = {
+    "CreateContext": (context_pb2.CreateContextRequest, context_pb2.CreateContextReply, calls.create_context),
+    "CreateTensor": (context_pb2.CreateTensorRequest, context_pb2.CreateTensorReply, calls.create_tensor),
+    "CreateConstantTensor": (
+        context_pb2.CreateConstantTensorRequest,
+        context_pb2.CreateTensorReply,
+        calls.create_constant_tensor,
+    ),
+}
+
+
+class GpuService(_GenericRpcHandler):
+    """Serves renderers over a Unix domain socket below `run_directory`.
+
+    Attributes:
+        address: gRPC's name of the socket.
+    """
+
+    def __init__(
+        self,
+        backends: Mapping[str, Backend],
+        *,
+        run_directory: Path,
+        quotas: Quotas | None = None,
+        report: Report = lambda _number, _reason, _field: None,
+        in_place: bool = True,
+        running: Callable[[int], None] = lambda _: None,
+        abort: Callable[[], object] = os.abort,
+    ) -> None:
+        """Nothing is served before `start`.
+
+        Args:
+            report: told once for each session that has ended, in any thread.
+            in_place: False keeps all graphs from memory that a renderer can change.
+            running: told the number of the session that work begins for, and 0 when it is over.
+            abort: ends the process after an internal error; it may return in a test only.
+        """
+        self.address = f"unix:{run_directory / 'gpu.sock'}"
+        self._quotas = quotas or Quotas()
+        self._report = report
+        self._abort = abort
+        self._shared = calls.Service(backends, in_place, running)
+        self._sessions: dict[int, Session] = {}
+        self._lock = threading.Lock()
+        # A timeline holds a thread for as long as its context lives; all that quotas allow must find one.
+        workers = self._quotas.sessions * (self._quotas.contexts + self._quotas.calls)
+        self._server = grpc.server(
+            ThreadPoolExecutor(workers, thread_name_prefix="webnn-call"),
+            handlers=[self],
+            options=SERVER_OPTIONS,
+            maximum_concurrent_rpcs=workers,
+        )
+
+    def start(self) -> None:
+        """Begin to serve.
+
+        Raises:
+            OSError: the socket can't be bound.
+        """
+        try:
+            bound = self._server.add_insecure_port(self.address)
+        except RuntimeError as error:
+            raise OSError(f"{self.address} can't be bound: {error}") from error
+        if not bound:
+            raise OSError(f"{self.address} can't be bound")
+        self._server.start()
+
+    def warm_up(self) -> None:
+        """Call itself over gRPC: what is imported or opened on first use is there before the sandbox closes."""
+        ours, theirs = pair()
+        self.adopt_session(_WARM_UP_SESSION, theirs)
+        use_once(ours, next(iter(self._shared.backends)))
+
+    def adopt_session(self, number: int, sock: socket.socket) -> None:
+        """Serve the renderer at the other end of `sock`, which is taken over; a session too many is closed at once."""
+        session = Session(number, sock, self.address, self._quotas, self._session_ended)
+        with self._lock:
+            admitted = len(self._sessions) < self._quotas.sessions
+            if admitted:
+                self._sessions[number] = session
+        if not admitted:
+            logger.warning("session %d: too many sessions", number)
+            session.end()
+        threading.Thread(target=self._guarded, args=(session.run,), name=f"webnn-session-{number}", daemon=True).start()
+
+    def end_session(self, number: int) -> None:
+        """End a session on the host's behalf; nothing if it has ended."""
+        session = self._sessions.get(number)
+        if session is not None:
+            session.end()
+
+    def status(self) -> dict[str, object]:
+        """Backends and sessions, for diagnostics; JSON-ready."""
+        with self._lock:
+            sessions = list(self._sessions.values())
+        return {
+            "backends": {name: backend.version for name, backend in self._shared.backends.items()},
+            "sessions": [session.status() for session in sessions],
+        }
+
+    def stop(self) -> None:
+        """End all sessions and the server."""
+        with self._lock:
+            sessions = list(self._sessions.values())
+        for session in sessions:
+            session.end()
+        self._server.stop(grace=None).wait(_STOP_SECONDS)
+
+    def _session_ended(self, number: int, reason: str, field: str) -> None:
+        with self._lock:
+            self._sessions.pop(number, None)
+        if number != _WARM_UP_SESSION:
+            self._report(number, reason, field)
+
+    # --- gRPC ---------------------------------------------------------------------------------------------------------
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
+        """Whoever calls must prove its session; only then a byte of what it sends is looked at.
+
+        Requests come as bytes: they are parsed by us, so that one that can't be is a bad message and not gRPC's error.
+        """
+        metadata = dict(details.invocation_metadata or ())
+        session = self._session_of(metadata.get(SESSION_METADATA))
+        name = details.method.removeprefix(_PREFIX)
+        if name == "Timeline":
+            if session is None:
+                return grpc.stream_stream_rpc_method_handler(_refuse)
+            return grpc.stream_stream_rpc_method_handler(
+                partial(self._timeline, session, metadata.get(CONTEXT_METADATA, b""))
+            )
+        if name == "CreateGraph":
+            if session is None:
+                return grpc.stream_unary_rpc_method_handler(_refuse)
+            return grpc.stream_unary_rpc_method_handler(partial(self._create_graph, session))
+        if name == "DestroyContext" or name in _UNARY:
+            if session is None:
+                return grpc.unary_unary_rpc_method_handler(_refuse)
+            return grpc.unary_unary_rpc_method_handler(partial(self._unary, session, name))
+        return None  # gRPC replies UNIMPLEMENTED
+
+    def _session_of(self, secret: object) -> Session | None:
+        if not isinstance(secret, bytes):
+            return None
+        with self._lock:
+            sessions = list(self._sessions.values())
+        found = None
+        for session in sessions:  # all of them, whoever it is
+            if session.admits(secret):
+                found = session
+        return found
+
+    def _unary(self, session: Session, name: str, data: bytes, call: grpc.ServicerContext) -> bytes:
+        if name == "DestroyContext":
+            return self._answer(
+                session,
+                call,
+                lambda: calls.destroy_context(self._shared, session, parse(context_pb2.DestroyContextRequest, data)),
+            )
+        request_type, reply_type, function = _UNARY[name]
+
+        def work() -> Message:
+            try:
+                session.calls.charge(1)
+            except QuotaExceededError as error:
+                return reply_type(error=encode_error(error))
+            try:
+                return function(self._shared, session, parse(request_type, data))
+            finally:
+                session.calls.credit(1)
+
+        return self._answer(session, call, work)
+
+    def _create_graph(self, session: Session, chunks: Iterator[bytes], call: grpc.ServicerContext) -> bytes:
+        def work() -> Message:
+            return calls.create_graph(self._shared, session, chunks)
+
+        return self._answer(session, call, work)
+
+    def _answer(self, session: Session, call: grpc.ServicerContext, work: Callable[[], Message]) -> bytes:
+        """The serialised reply of a call; every way in which it can end is here."""
+        with _Verdict(self, session, call) as verdict:
+            return work().SerializeToString()
+        return verdict.abort()
+
+    def _timeline(
+        self, session: Session, context_token: object, batches: Iterator[bytes], call: grpc.ServicerContext
+    ) -> Iterator[bytes]:
+        context: Context | None = None
+        with _Verdict(self, session, call) as verdict:
+            try:
+                if not isinstance(context_token, bytes):
+                    raise BadMessage(BadMessageReason.INVALID_TOKEN, CONTEXT_METADATA)
+                context = session.context(decode_token(context_token, CONTEXT_METADATA))
+                context.claim_timeline()
+                yield from execute_batches(context, batches, partial(self._running, session.number))
+            except ContextEnded as ended:
+                logger.debug("session %d: %s", session.number, ended)  # the stream just ends
+            finally:
+                if context is not None:
+                    session.end_context(context)
+            return
+        verdict.abort()
+
+    def _running(self, number: int, begins: bool) -> None:
+        self._shared.running(number if begins else 0)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            self.internal_error(error)
+
+    def internal_error(self, error: BaseException) -> None:
+        """What nobody foresaw: end the process, never carry on in doubt."""
+        logger.critical("internal error, the process ends", exc_info=error)
+        logging.shutdown()
+        self._abort()
+
+
+class _Verdict:
+    """Turns whatever ends a call into one of the outcomes; `abort` then tells gRPC."""
+
+    def __init__(self, service: GpuService, session: Session, call: grpc.ServicerContext) -> None:
+        self._service = service
+        self._session = session
+        self._call = call
+        self._status = (grpc.StatusCode.INTERNAL, "internal error")
+
+    def __enter__(self) -> Self:
+        try:
+            self._session.enter(self._call)
+        except SessionEnded:
+            self._call.abort(grpc.StatusCode.UNAVAILABLE, "the session has ended")
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        self._session.leave(self._call)
+        if error is None or isinstance(error, GeneratorExit):
+            return False
+        if isinstance(error, BadMessage):
+            self._session.close_for(error)
+            self._status = (grpc.StatusCode.FAILED_PRECONDITION, error.reason.value)
+        elif isinstance(error, SessionEnded) or (isinstance(error, grpc.RpcError) and not self._call.is_active()):
+            self._status = (grpc.StatusCode.UNAVAILABLE, "the session has ended")
+        else:
+            self._service.internal_error(error)
+        return True
+
+    def abort(self) -> NoReturn:
+        """End the call with the status of its failure."""
+        self._call.abort(*self._status)
+
+
+def _refuse(request: object, call: grpc.ServicerContext) -> NoReturn:
+    del request
+    call.abort(grpc.StatusCode.UNAUTHENTICATED, "no such session")

@@ -1,0 +1,275 @@
+"""A session: one renderer, proved by a secret, with everything it owns, from the hand-over of its socket to its end."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import os
+import select
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from gpu_process.backends import Backend
+from gpu_process.constants import ConstantRegions
+from gpu_process.context import Context, ContextEnded, SessionMemory
+from gpu_process.pools import SlotPool
+from gpu_process.quotas import Account, Quotas
+from ipc.channel import PROTOCOL_VERSION, TOKEN_BYTES, ChannelClosed, ChannelError, MessageSocket, new_secret
+from ipc.generated.webnn.v1 import session_pb2
+from ipc.limits import SupportLimits
+from ipc.shared_memory import Region
+from ipc.verdicts import BadMessage
+from ipc.verdicts import BadMessageReason as Reason
+
+logger = logging.getLogger(__name__)
+
+_SEND_TIMEOUT = 5.0  # seconds in which a renderer must make room in its socket; it drains it before every look-up
+_REMEMBERED_ENDS = 4096
+
+Report = Callable[[int, str, str], None]
+"""Tells the host that a session has ended: its number, the reason of a bad message or "", the offending field or ""."""
+
+
+class Cancellable(Protocol):
+    """A gRPC call in flight."""
+
+    def cancel(self) -> Any: ...
+
+
+class SessionEnded(Exception):  # noqa: N818 - an end, not an error
+    """The session is gone; whatever was under way for it is void."""
+
+
+class Session:
+    """One renderer.
+
+    Attributes:
+        number: as the host counts.
+        limit: its quotas.
+        builds, calls: what it has under way.
+    """
+
+    def __init__(self, number: int, sock: socket.socket, address: str, limit: Quotas, report: Report) -> None:
+        """Takes over the socket. `run` must be called then, in a thread of the session's own."""
+        self.number = number
+        self.limit = limit
+        self.builds = Account("builds", limit.builds)
+        self.calls = Account("calls", limit.calls)
+        self._raw_socket = sock
+        self._socket: MessageSocket[session_pb2.SessionMessage, session_pb2.SessionMessage] = MessageSocket(
+            sock, session_pb2.SessionMessage, session_pb2.SessionMessage
+        )
+        self._secret = new_secret()
+        self._address = address
+        self._report = report
+        self._lock = threading.Lock()  # for the tables and the end
+        self._receiving = threading.Lock()
+        self._greeted = False
+        self._ended = False
+        self._contexts: dict[bytes, Context] = {}
+        self._ended_contexts: dict[bytes, None] = {}
+        self._context_count = Account("contexts", limit.contexts)
+        self._calls_in_flight: set[Cancellable] = set()
+        self._memory = SessionMemory(
+            Account("tensor_bytes", limit.tensor_bytes),
+            SlotPool(self._offer),
+            ConstantRegions(Account("constant_bytes", limit.constant_bytes), Account("regions", limit.regions)),
+        )
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
+
+    def admits(self, secret: bytes) -> bool:
+        """Whether this is the session's secret, in a time that tells nothing about it."""
+        return hmac.compare_digest(secret, self._secret)
+
+    # --- contexts -----------------------------------------------------------------------------------------------------
+
+    def create_context(self, backend: Backend, limits: SupportLimits, carrier: str, *, in_place: bool) -> Context:
+        """A new context.
+
+        Raises:
+            QuotaExceededError: it has too many.
+            SessionEnded: it is gone.
+        """
+        self._context_count.charge(1)
+        context = Context(backend, limits, carrier, self._memory, self.limit, in_place=in_place)
+        with self._lock:
+            if not self._ended:
+                self._contexts[context.token] = context
+                return context
+        self._context_count.credit(1)
+        raise SessionEnded
+
+    def context(self, token: bytes) -> Context:
+        """The context of that name.
+
+        Raises:
+            BadMessage: there never was one, or so long ago that it is forgotten.
+            ContextEnded: it has ended; a correct renderer may not know yet.
+        """
+        with self._lock:
+            if token in self._ended_contexts:
+                raise ContextEnded("the context is destroyed")
+            if token not in self._contexts:
+                raise BadMessage(Reason.UNKNOWN_CONTEXT, "context")
+            return self._contexts[token]
+
+    def end_context(self, context: Context) -> None:
+        """End a context; idempotent."""
+        with self._lock:
+            if self._contexts.pop(context.token, None) is None:
+                return
+            self._ended_contexts[context.token] = None
+            if len(self._ended_contexts) > _REMEMBERED_ENDS:
+                del self._ended_contexts[next(iter(self._ended_contexts))]
+        context.end()
+        self._context_count.credit(1)
+
+    # --- regions ------------------------------------------------------------------------------------------------------
+
+    def region(self, token: bytes) -> Region | None:
+        """A region of constants, its packet being in our socket already if the renderer has sent it.
+
+        Raises:
+            QuotaExceededError: it was refused.
+        """
+        if token not in self._memory.regions:
+            self._drain()
+        return self._memory.regions.get(token)
+
+    def _offer(self, token: bytes, fd: int, size: int) -> None:
+        offered = session_pb2.RegionOffered(token=token, size=size)
+        self._send(session_pb2.SessionMessage(region_offered=offered), fd)
+
+    # --- calls --------------------------------------------------------------------------------------------------------
+
+    def enter(self, call: Cancellable) -> None:
+        """A call begins; it is cancelled should the session end.
+
+        Raises:
+            SessionEnded: it has ended already.
+        """
+        with self._lock:
+            if self._ended:
+                raise SessionEnded
+            self._calls_in_flight.add(call)
+
+    def leave(self, call: Cancellable) -> None:
+        with self._lock:
+            self._calls_in_flight.discard(call)
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Grant the session and hear what comes over its socket, until its end."""
+        granted = session_pb2.SessionGranted(
+            protocol_version=PROTOCOL_VERSION, secret=self._secret, address=self._address
+        )
+        try:
+            self._send(session_pb2.SessionMessage(granted=granted))
+            readable = select.poll()
+            readable.register(self._raw_socket, select.POLLIN)
+            while not self._ended:
+                readable.poll()
+                self._drain()
+        except SessionEnded:
+            pass
+        except BadMessage as bad:
+            self.close_for(bad)
+        finally:
+            self.end()
+            self._socket.close()
+
+    def close_for(self, bad: BadMessage) -> None:
+        """End the session because of what it sent: it is told why, and so is the host."""
+        logger.warning("session %d: bad message: %s: %r", self.number, bad.reason, bad.field)
+        closed = session_pb2.SessionClosed(reason=bad.reason.value, field=bad.field)
+        try:
+            self._socket.send(session_pb2.SessionMessage(closed=closed), timeout=0)
+        except (ChannelClosed, ChannelError, TimeoutError) as error:
+            logger.info("session %d does not hear why it ends: %s", self.number, error)
+        self.end(bad.reason.value, bad.field)
+
+    def end(self, reason: str = "", field: str = "") -> None:
+        """End the session and free what it owns, after the commands that are running. Idempotent, never waits."""
+        with self._lock:
+            if self._ended:
+                return
+            self._ended = True
+            contexts = list(self._contexts.values())
+            calls = list(self._calls_in_flight)
+        try:
+            self._raw_socket.shutdown(socket.SHUT_RDWR)  # also wakes our own thread
+        except OSError as error:
+            logger.debug("session %d: %s", self.number, error)  # the peer was faster
+        for context in contexts:
+            self.end_context(context)
+        self._memory.regions.clear()
+        for call in calls:
+            call.cancel()
+        logger.info("session %d ended%s", self.number, f": {reason}" if reason else "")
+        self._report(self.number, reason, field)
+
+    def status(self) -> dict[str, object]:
+        """What it has, for diagnostics."""
+        with self._lock:
+            contexts = list(self._contexts.values())
+            calls = len(self._calls_in_flight)
+        return {
+            "session": self.number,
+            "contexts": len(contexts),
+            "tensors": sum(len(context.tensors) for context in contexts),
+            "graphs": sum(len(context.graphs) for context in contexts),
+            "tensor_bytes": self._memory.tensor_bytes.used,
+            "pool_bytes": self._memory.pool.mapped_bytes(),
+            "calls": calls,
+        }
+
+    # --- its socket ---------------------------------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        """Take all that has arrived; any thread may."""
+        with self._receiving:
+            try:
+                while not self._ended and (received := self._socket.receive_nowait()) is not None:
+                    self._handle(*received)
+            except ChannelClosed as error:
+                raise SessionEnded from error
+            except ChannelError as error:
+                logger.warning("session %d: %s", self.number, error)
+                raise BadMessage(Reason.MALFORMED, "session") from error
+
+    def _handle(self, message: session_pb2.SessionMessage, fds: list[int]) -> None:
+        kind = message.WhichOneof("message")
+        if kind == "hello" and not self._greeted:
+            self._greeted = True
+            if message.hello.protocol_version != PROTOCOL_VERSION:
+                raise BadMessage(Reason.PROTOCOL_VERSION, "hello.protocol_version")
+        elif kind == "region_offered" and self._greeted:
+            token = message.region_offered.token
+            if len(token) != TOKEN_BYTES:
+                os.close(fds[0])
+                raise BadMessage(Reason.INVALID_TOKEN, "region_offered.token")
+            self._memory.regions.offered(token, fds[0], message.region_offered.size)
+        elif kind == "region_withdrawn" and self._greeted:
+            self._memory.regions.withdrawn(message.region_withdrawn.token)
+        else:
+            for fd in fds:
+                os.close(fd)
+            raise BadMessage(Reason.UNEXPECTED_MESSAGE, str(kind))
+
+    def _send(self, message: session_pb2.SessionMessage, *fds: int) -> None:
+        """Send a packet.
+
+        Raises:
+            SessionEnded: the peer is gone, or does not read.
+        """
+        try:
+            self._socket.send(message, fds, timeout=_SEND_TIMEOUT)
+        except (ChannelClosed, ChannelError, TimeoutError) as error:
+            logger.info("session %d can't be sent to: %s", self.number, error)
+            raise SessionEnded from error
