@@ -67,7 +67,7 @@ class BackendBuilder:
 
     def call(self, method: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
         operator = REGISTRY[method]
-        given = dict(zip(operator.positional, arguments, strict=False)) | options
+        given = {**dict(zip(operator.positional, arguments, strict=False)), **options}
         operands: dict[str, SlotOperands] = {
             name: tuple(given[name]) if slot.presence == "variadic" else given.get(name)
             for name, slot in operator.slots.items()

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from ipc.descriptors import DataType, Descriptor
 from ipc.operators import REGISTRY
+from ipc.operators._attributes import Attribute
+from ipc.operators._declaration import Slot
 from tests.conformance._tolerance import mismatch
 from tests.conformance._vectors import Array, Call, Tolerance, Vector
 
@@ -72,8 +74,7 @@ def run(context: Context, vector: Vector, tolerance: Tolerance | None = None) ->
             else builder.input(name, given.descriptor)
         )
     for call in vector.calls:
-        results = _perform(builder, call, operands)
-        operands.update(zip(call.outputs, results, strict=True))
+        operands.update(zip(call.outputs, _perform(builder, call, operands), strict=True))
     graph = builder.build({name: operands[name] for name in vector.expected})
 
     inputs = {name: given.array for name, given in vector.inputs.items() if not given.is_constant}
@@ -94,7 +95,8 @@ def operators_of(vector: Vector) -> list[str]:
 
 def _perform(builder: Builder, call: Call, operands: Mapping[str, Any]) -> Sequence[Any]:
     operator = REGISTRY[_METHODS[call.method]]
-    names = {member.spec_name: name for name, member in {**operator.slots, **operator.attributes}.items()}
+    members: dict[str, Slot | Attribute] = {**operator.slots, **operator.attributes}
+    names = {member.spec_name: name for name, member in members.items()}
     result = builder.call(
         operator.name,
         [_resolved(value, operands) for value in call.arguments],

@@ -41,23 +41,27 @@ def _elements(actual: Array, expected: Expected) -> Array:
     return np.where(nibbles > 7, nibbles - 16, nibbles) if data_type is DataType.INT4 else nibbles
 
 
-def _agree(actual: Array, wanted: Array, data_type: DataType, tolerance: Tolerance) -> npt.NDArray[np.bool_]:
+def _agree(actual: Array, wanted: Array, data_type: DataType, tolerance: Tolerance) -> Array:
     if not data_type.is_float:
         # Python integers: the distance of two uint64 or int64 overflows either.
         distances = [abs(int(a) - int(b)) for a, b in zip(actual, wanted, strict=True)]
         return np.array(distances, dtype=object) <= tolerance.value
     both_nan = np.isnan(actual) & np.isnan(wanted)
     if tolerance.metric == "ATOL":
-        wide = actual.astype(np.float64)
-        with np.errstate(invalid="ignore"):
-            close = np.abs(wide - wanted) <= tolerance.value
-        return close | (wide == wanted) | both_nan
+        return _close(actual, wanted, tolerance.value) | both_nan
     with np.errstate(over="ignore"):
         rounded = wanted.astype(data_type.storage)
     if tolerance.metric == "EXACT":
         return ((actual == rounded) & (np.signbit(actual) == np.signbit(rounded))) | both_nan
     near = np.abs(_ordinal(actual) - _ordinal(rounded)) <= tolerance.value
-    return (near & ~np.isnan(actual) & ~np.isnan(rounded)) | both_nan
+    near &= ~np.isnan(actual) & ~np.isnan(rounded)
+    return near | _close(actual, wanted, tolerance.floor) | both_nan
+
+
+def _close(actual: Array, wanted: Array, distance: float) -> Array:
+    wide = actual.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # of infinities, which are close to themselves alone
+        return (np.abs(wide - wanted) <= distance) | (wide == wanted)
 
 
 def _ordinal(values: Array) -> npt.NDArray[np.int64]:

@@ -68,10 +68,16 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How far a result may be from what is expected: `metric` is ULP, ATOL or EXACT (the sign of zero counts)."""
+    """How far a result may be from what is expected.
+
+    Attributes:
+        metric: ULP, ATOL or EXACT (the sign of zero counts).
+        floor: an absolute difference that is allowed whatever the metric: ULPs of a sum that cancels mean nothing.
+    """
 
     metric: str
     value: float
+    floor: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from tests.conformance._verdict import judge
 from tests.conformance.conftest import OUTCOME
 
 _VECTORS = load_vectors(OWN_VECTORS)
-_ONE_ROUNDING = Tolerance("ULP", 1)
+_ONE_ROUNDING = Tolerance("ULP", 1, floor=1e-12)  # all the reference may be away from the formula, in float64
 
 
 @pytest.mark.parametrize("vector", _VECTORS, ids=lambda vector: vector.id)
@@ -25,8 +25,8 @@ def test_a_vector_gives_its_outputs(
     backend: str, context: BackendContext, vector: Vector, record_property: Callable[[str, object], None]
 ) -> None:
     record_property(OUTCOME, (backend, operators_of(vector), "failed"))
-    tolerance = _ONE_ROUNDING if backend == "reference" and vector.tolerance.metric == "ULP" else vector.tolerance
-    outcome = judge(context, vector, expectations(backend), min(tolerance, vector.tolerance, key=lambda t: t.value))
+    precise = backend == "reference" and vector.tolerance.metric != "EXACT"
+    outcome = judge(context, vector, expectations(backend), _ONE_ROUNDING if precise else None)
     record_property(OUTCOME, (backend, operators_of(vector), outcome))
 
 

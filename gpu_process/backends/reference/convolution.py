@@ -27,7 +27,7 @@ def conv2d(
     filter_layout: str,
     output: Descriptor,
 ) -> Array:
-    """out[n, o, y, ...] = bias[o] + sum over c, i, ... of in[n, c, y * stride + i * dilation - top, ...] * w[o, c, i, ...]
+    """Along an axis: out[n, o, y] = bias[o] + sum over c, i of x[n, c, y * stride + i * dilation - begin] * w[o, c, i]
 
     Cells outside the input count 0. Groups split input and output channels evenly, and each sees its own.
     """
@@ -63,7 +63,7 @@ def conv_transpose2d(
     filter_layout: str,
     output: Descriptor,
 ) -> Array:
-    """out[n, o, y * stride + i * dilation - top, ...] = bias[o] + sum over c, i, ... of in[n, c, y, ...] * w[c, o, i, ...]
+    """Along an axis: out[n, o, y * stride + i * dilation - begin] = bias[o] + sum over c, i of x[n, c, y] * w[c, o, i]
 
     The transpose of `conv2d`'s map: the same taps, with cells and positions exchanged. What falls outside is dropped.
     """
