@@ -86,6 +86,7 @@ class Lowering:
         self.outputs: Sequence[Descriptor] = ()
         self._numbers = itertools.count()
         self._shared: dict[tuple[str, tuple[int, ...], bytes], Value] = {}
+        self._makers: dict[str, Node] = {}
 
     def __call__(
         self,
@@ -128,6 +129,10 @@ class Lowering:
     def parameter(self, data_type: ElementType, shape: tuple[int, ...]) -> Value:
         """An input of a body."""
         return self._fresh(data_type, shape)
+
+    def maker(self, value: Value) -> Node | None:
+        """The node that has the value as its first output; None for inputs and constants."""
+        return self._makers.get(value.name)
 
     # --- constants --------------------------------------------------------------------------------------------------
 
@@ -223,8 +228,12 @@ class Lowering:
     def _write(
         self, op_type: str, inputs: Sequence[Value | None], outputs: tuple[str, ...], attributes: Mapping[str, Any]
     ) -> None:
-        names = tuple("" if value is None else value.name for value in inputs)
-        self.nodes.append(Node(op_type, names, outputs, attributes, self.operation))
+        names = ["" if value is None else value.name for value in inputs]
+        while not names[-1]:  # LayerNormalization reads what an empty last name stands for, and segfaults
+            names.pop()
+        node = Node(op_type, tuple(names), outputs, attributes, self.operation)
+        self.nodes.append(node)
+        self._makers[outputs[0]] = node
 
 
 def in_float32(lowering: Callable[..., Lowered]) -> Callable[..., Lowered]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from gpu_process.backends.onnxruntime._lowering import Lowered, Lowering, in_float32, lowers
 from gpu_process.backends.onnxruntime._values import ElementType, Value
 from gpu_process.backends.onnxruntime.elementwise import unary
@@ -9,7 +11,6 @@ from ipc import operators as ops
 from ipc.numbers import MLNumber
 
 unary(ops.gelu, "Gelu")
-unary(ops.sigmoid, "Sigmoid")
 unary(ops.softplus, "Softplus")
 unary(ops.softsign, "Softsign")
 unary(ops.tanh, "Tanh")
@@ -17,9 +18,12 @@ unary(ops.tanh, "Tanh")
 
 @lowers(ops.clamp)
 def clamp(node: Lowering, x: Value, *, min_value: MLNumber | None, max_value: MLNumber | None) -> Lowered:
-    """NaN stays NaN."""
+    """NaN stays NaN, and infinity is not bounded by an absent bound, for which the kernel takes the greatest number."""
     if min_value is None and max_value is None:
         return x
+    if x.is_float:
+        min_value = -math.inf if min_value is None else min_value
+        max_value = math.inf if max_value is None else max_value
     low, high = (None if bound is None else node.scalar(bound, x) for bound in (min_value, max_value))
     return node("Clip", x, low, high)
 
@@ -72,6 +76,13 @@ def hard_swish(node: Lowering, x: Value) -> Lowered:
 @in_float32
 def linear(node: Lowering, x: Value, *, alpha: float, beta: float) -> Lowered:
     return node.binary("Add", node.binary("Mul", x, node.scalar(alpha, x)), node.scalar(beta, x))
+
+
+@lowers(ops.sigmoid)
+@in_float32
+def sigmoid(node: Lowering, x: Value) -> Lowered:
+    """By its definition: the kernel's approximation is 190 ULP off at -6."""
+    return node("Reciprocal", node.binary("Add", node("Exp", node("Neg", x)), node.scalar(1, x)))
 
 
 @lowers(ops.softmax)

@@ -62,7 +62,7 @@ def _non_negative_power(node: Lowering, a: Value, b: Value) -> Value:
     """a ** b modulo 2**bits: a Scan over the bits of b, from the lowest, squaring as it goes."""
     one = node.scalar(1, a)
     bits = 8 * a.data_type.dtype.itemsize
-    masks = node.constant(np.left_shift(1, np.arange(bits), dtype=np.uint64).astype(a.data_type.dtype))
+    masks = node.constant(np.left_shift(np.uint64(1), np.arange(bits, dtype=np.uint64)).astype(a.data_type.dtype))
     start = node.expand(one, node.binary("Mul", a, b).shape)
     body = node.body()
     power, square = body.parameter(a.data_type, start.shape), body.parameter(a.data_type, a.shape)

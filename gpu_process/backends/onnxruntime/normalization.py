@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,13 +25,37 @@ def batch_normalization(
     axis: int,
     epsilon: float,
 ) -> Lowered:
-    """The kernel wants channels on axis 1: where they are not, the axes around them are taken together."""
+    """After a convolution by the kernel, which the optimiser merges into the convolution's weights.
+
+    Elsewhere by the definition: the kernel computes x * a + b with a and b beforehand, and loses digits where mean and
+    x are close.
+    """
     size = x.shape[axis]
-    images = x
-    if axis != 1:
-        images = node.reshape(x, (math.prod(x.shape[:axis]), size, math.prod(x.shape[axis + 1 :])))
-    scale, bias = _given(node, scale, 1, (size,), x), _given(node, bias, 0, (size,), x)
-    return node.reshape(node("BatchNormalization", images, scale, bias, mean, variance, epsilon=epsilon), x.shape)
+    convolution = _convolution_with_channels_at(node, x, axis)
+    if convolution is not None:
+        images, layout = convolution
+        statistics = (_given(node, scale, 1, (size,), x), _given(node, bias, 0, (size,), x), mean, variance)
+        return node.transpose(node("BatchNormalization", images, *statistics, epsilon=epsilon), layout)
+
+    def aligned(statistic: Value) -> Value:
+        return node.reshape(statistic, (size, *[1] * (x.rank - axis - 1)))
+
+    deviation = node("Sqrt", node.binary("Add", variance, node.scalar(epsilon, variance)))
+    result = node.binary("Div", node.binary("Sub", x, aligned(mean)), aligned(deviation))
+    if scale is not None:
+        result = node.binary("Mul", result, aligned(scale))
+    return result if bias is None else node.binary("Add", result, aligned(bias))
+
+
+def _convolution_with_channels_at(node: Lowering, x: Value, axis: int) -> tuple[Value, Sequence[int]] | None:
+    """If x is the result of a convolution with its channels on `axis`: it as it was made, and the permutation to x."""
+    maker, permutation = node.maker(x), range(x.rank)
+    if maker is not None and maker.op_type == "Transpose":
+        permutation = maker.attributes["perm"]
+        x = Value(maker.inputs[0], x.data_type, tuple(x.shape[permutation.index(k)] for k in range(x.rank)))
+        maker = node.maker(x)
+    is_convolution = maker is not None and maker.op_type == "Conv" and permutation[axis] == 1
+    return (x, permutation) if is_convolution else None
 
 
 @lowers(ops.instance_normalization)

@@ -54,7 +54,10 @@ _MAX_TYPES = {DataType.FLOAT32, DataType.FLOAT16, DataType.INT8, DataType.UINT8,
 @lowers(ops.max_pool2d, input=_MAX_TYPES, output=_MAX_TYPES)
 @in_float32
 def max_pool2d(node: Lowering, x: Value, *, layout: str, **attributes: Any) -> Lowered:
-    """32-bit integers go through float64, which holds them all; 64-bit ones have no kernel."""
+    """32-bit integers go through float64, which holds them all; 64-bit ones have no kernel.
+
+    Where all that a window sees is negative infinity, or nothing, the kernel gives the lowest finite number.
+    """
     medium = ElementType.DOUBLE if x.data_type in (ElementType.INT32, ElementType.UINT32) else x.data_type
     images, window = to_nchw(node, node.cast(x, medium), layout), _Window.of(node, x, layout, **attributes)
     pads = window.pads

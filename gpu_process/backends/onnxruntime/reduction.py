@@ -1,11 +1,12 @@
 """Reductions, running sums, and the index of an extreme.
 
-Integers without a kernel go through int64: sums and products modulo 2**64 have the right low bits, and an order-
-preserving map brings uint64 there.
+The kernels that sum and multiply integers do so in floating point: integers are folded by additions and multiplications
+instead, which wrap around. Other integers without a kernel go through int64, uint64 by a map that keeps the order.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -23,16 +24,15 @@ def _as_it_is(_node: Lowering, x: Value) -> Value:
     return x
 
 
-def _reduce(operator: Operator, op_type: str, *, integers: str | None = None, prepare: _Prepare = _as_it_is) -> None:
-    """A reduction; integers take the kernel `integers`, where it is another, after `prepare`."""
+def _reduce(operator: Operator, op_type: str, *, fold: str = "", prepare: _Prepare = _as_it_is) -> None:
+    """A reduction; integers are prepared one by one, then folded by the operator `fold`."""
 
     @lowers(operator)
     @in_float32
     def lowering(node: Lowering, x: Value, *, axes: Sequence[int] | None, keep_dimensions: bool) -> Lowered:
         if x.is_float:
             return _reduced(node, op_type, x, axes, keep_dimensions)
-        wide = node.cast(prepare(node, x), ElementType.INT64)
-        return node.cast(_reduced(node, integers or op_type, wide, axes, keep_dimensions), x.data_type)
+        return _folded(node, fold, prepare(node, x), axes)
 
 
 def _squared(node: Lowering, x: Value) -> Value:
@@ -43,14 +43,14 @@ def _absolute(node: Lowering, x: Value) -> Value:
     return x if _is_unsigned(x) else node("Abs", x)
 
 
-_reduce(ops.reduce_l1, "ReduceL1", integers="ReduceSum", prepare=_absolute)
+_reduce(ops.reduce_l1, "ReduceL1", fold="Add", prepare=_absolute)
 _reduce(ops.reduce_l2, "ReduceL2")
 _reduce(ops.reduce_log_sum, "ReduceLogSum")
 _reduce(ops.reduce_log_sum_exp, "ReduceLogSumExp")
 _reduce(ops.reduce_mean, "ReduceMean")
-_reduce(ops.reduce_product, "ReduceProd")
-_reduce(ops.reduce_sum, "ReduceSum")
-_reduce(ops.reduce_sum_square, "ReduceSumSquare", integers="ReduceSum", prepare=_squared)
+_reduce(ops.reduce_product, "ReduceProd", fold="Mul")
+_reduce(ops.reduce_sum, "ReduceSum", fold="Add")
+_reduce(ops.reduce_sum_square, "ReduceSumSquare", fold="Add", prepare=_squared)
 
 
 def _extreme(operator: Operator, op_type: str) -> None:
@@ -104,6 +104,19 @@ def _reduced(
     if not axes:
         x, axes, keep_dimensions = node.reshape(x, (*x.shape, 1)), [x.rank], False
     return node(op_type, x, node.integers(axes), shape=shape, keepdims=int(keep_dimensions))
+
+
+def _folded(node: Lowering, op_type: str, x: Value, axes: Sequence[int] | None) -> Value:
+    """The reduced axes as one, halved until one element is left: each half is added to, or multiplied by, the other."""
+    reduced = range(x.rank) if axes is None else axes
+    kept = [axis for axis in range(x.rank) if axis not in reduced]
+    outer = math.prod(x.shape[axis] for axis in kept)
+    rest = node.reshape(node.transpose(x, [*kept, *reduced]), (outer, math.prod(x.shape) // outer))
+    while rest.shape[1] > 1:
+        half, odd = divmod(rest.shape[1], 2)
+        left, right, *single = node.split(rest, [half, half, *[1] * odd], 1)
+        rest = node.concat([node.binary(op_type, left, right), *single], 1)
+    return node.reshape(rest, node.outputs[0].shape)
 
 
 def _is_unsigned(x: Value) -> bool:

@@ -23,10 +23,10 @@ def resample2d(
     sizes: Sequence[int] | None,  # noqa: ARG001
     axes: Sequence[int],
 ) -> Lowered:
-    """Integers are interpolated as floats and rounded, halves to even."""
+    """Integers are interpolated in float64 and rounded, halves to even."""
     shape = node.outputs[0].shape
     linear = mode == "linear"
-    result = node.cast(x, ElementType.FLOAT) if linear else x
+    result = x if x.is_float or not linear else node.cast(x, ElementType.DOUBLE)
     for axis in axes:
         if shape[axis] == x.shape[axis]:
             continue
@@ -47,13 +47,14 @@ def _nearest(node: Lowering, x: Value, positions: Array, axis: int) -> Value:
 
 
 def _linear(node: Lowering, x: Value, positions: Array, axis: int) -> Value:
+    """On a sample exactly, its neighbour has no influence, infinite or not."""
     below = np.floor(positions)
-    shape = [-1 if dimension == axis else 1 for dimension in range(x.rank)]
-    weights = (positions - below).astype(np.float32).reshape(shape)
+    weights = (positions - below).reshape([-1 if dimension == axis else 1 for dimension in range(x.rank)])
     lower, upper = _taken(node, x, below, axis), _taken(node, x, np.ceil(positions), axis)
-    left = node.binary("Mul", lower, node.constant(1 - weights))
-    right = node.binary("Mul", upper, node.constant(weights))
-    return node.binary("Add", left, right)
+    left = node.binary("Mul", lower, node.constant((1 - weights).astype(x.data_type.dtype)))
+    right = node.binary("Mul", upper, node.constant(weights.astype(x.data_type.dtype)))
+    blend, exact = node.binary("Add", left, right), weights == 0
+    return node.select(node.constant(exact), lower, blend) if exact.any() else blend
 
 
 def _taken(node: Lowering, x: Value, indices: Array, axis: int) -> Value:
