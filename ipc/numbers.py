@@ -33,7 +33,7 @@ def _to_float(value: MLNumber, data_type: DataType) -> float:
     try:
         wide = float(_without_double_rounding(value) if isinstance(value, int) else value)
     except OverflowError:  # an int beyond float64 is beyond every smaller type
-        wide = math.copysign(math.inf, value)
+        wide = math.inf if value > 0 else -math.inf
     with np.errstate(all="ignore"):
         return float(np.array(wide, np.float64).astype(data_type.storage))
 

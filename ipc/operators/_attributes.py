@@ -6,7 +6,7 @@ import math
 import operator
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,10 @@ class Attribute:
     cast_to: str | None = None
     spec_name: str = ""
 
+    def takes(self, value: object) -> bool:
+        """Whether `value` is in canonical form, as `infer_outputs` wants it."""
+        return self.default is None if value is None else self.kind.canonical(value)
+
 
 def uint32(default: Any = REQUIRED) -> Any:
     """A range-checked unsigned 32-bit integer; fractions are truncated, all else out of range is refused."""
@@ -73,7 +77,7 @@ def modulo_uint32(default: Any = REQUIRED) -> Any:
 
 def finite(default: Any = REQUIRED, *, cast_to: str | None = None) -> Any:
     """A finite float64, cast to the data type of an operand where `cast_to` names one."""
-    return Attribute("", _FINITE, default, cast_to)
+    return Attribute("", _FINITE if cast_to is None else _FINITE_CAST, default, cast_to)
 
 
 def finite_float32(default: Any = REQUIRED) -> Any:
@@ -247,6 +251,9 @@ _INT32 = _range_checked("int32", "an int32", -(2**31), 2**31 - 1)
 _MODULO = Kind("modulo_uint32", "a number", "int", _modulo, lambda value: type(value) is int and 0 <= value < 2**32)
 _FINITE = Kind(
     "float64", "a finite float64", "float", _finite, lambda value: type(value) is float and math.isfinite(value)
+)
+_FINITE_CAST = replace(  # what is finite in float64 may have become infinite in float16
+    _FINITE, canonical=lambda value: type(value) is float and not math.isnan(value)
 )
 _FINITE_FLOAT32 = Kind("float32", "a finite float32", "float", _finite_float32, _is_finite_float32)
 _NUMBER = Kind("number", "a number", "int | float", _as_number, lambda value: type(value) in (int, float))

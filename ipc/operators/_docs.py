@@ -140,7 +140,7 @@ def _default(attribute: Attribute) -> str:
 def _source(operator: Operator) -> str:
     if not operator.infer.__module__.startswith(__package__):
         return f"an extension, {operator.infer.__module__}"
-    return f'WebNN, "{operator.spec_name}", {_SPECIFICATION}#dom-mlgraphbuilder-{operator.spec_name.lower()}'
+    return f"WebNN, {_SPECIFICATION}#dom-mlgraphbuilder-{operator.spec_name.lower()}"
 
 
 def _section(title: str, header: tuple[str, ...], rows: list[str]) -> str:

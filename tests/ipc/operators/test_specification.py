@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import ipc.operators as ops
-from ipc.operators._declaration import Operator, Slot
+from ipc.operators import Attribute, Operator, Slot
 
 _FACTS = Path(__file__).parents[4] / "shared" / "webnn" / "operators.json"
 
@@ -85,7 +85,7 @@ def _assert_limits(slot: Slot, facts: dict[str, Any]) -> None:
 def test_positional_parameters_are_the_specified_ones(name: str) -> None:
     operator, facts = _operation(name)
     given = [item for item in facts["operands"] + facts["arguments"] if item.get("position") is not None]
-    members = {**operator.slots, **operator.attributes}
+    members: dict[str, Slot | Attribute] = {**operator.slots, **operator.attributes}
     assert [members[parameter].spec_name for parameter in operator.positional] == [
         item["name"] for item in sorted(given, key=lambda item: item["position"])
     ]
