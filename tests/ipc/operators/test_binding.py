@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -123,9 +124,9 @@ def test_a_wrong_argument_is_a_type_error_that_names_it(
 
 
 def test_an_error_inside_the_callers_iterable_is_the_callers() -> None:
-    def axes() -> Any:
+    def axes() -> Iterator[int]:
+        yield 0
         raise KeyError("mine")
-        yield
 
     with pytest.raises(KeyError, match="mine"):
         _bind("reduce_sum", A, axes=axes())
