@@ -184,6 +184,21 @@ def convert(value: Value, data_type: DataType) -> Value:
     return opset.convert(value, TYPES[data_type])
 
 
+def in_float32(node: Node, value: Value, function: Callable[[Value], Value]) -> Value:
+    """`function` with its constants in float32 too, where a formula's coefficients would not survive float16."""
+    if node.output.data_type is DataType.FLOAT32:
+        return function(value)
+    return convert(function(convert(value, DataType.FLOAT32)), node.output.data_type)
+
+
+def divide(a: Value, b: Value) -> Value:
+    """A division that stays one: OpenVINO multiplies by the reciprocal otherwise, which for large and denormal
+    divisors is 0 or infinite."""
+    quotient = opset.divide(a, b)
+    quotient.get_rt_info()["nonconvertable_divide_0"] = True  # the spelling is OpenVINO's
+    return quotient
+
+
 def truth(condition: Value) -> Value:
     """A boolean as the specification's uint8: 1 or 0."""
     return opset.convert(condition, ov.Type.u8)

@@ -146,8 +146,7 @@ def _writable_alias(array: Array) -> Array:
     if array.flags.writeable:
         return array
     memory = (ctypes.c_char * array.nbytes).from_address(array.ctypes.data)
-    alias: Array = np.frombuffer(memory, array.dtype).reshape(array.shape)
-    return alias
+    return np.frombuffer(memoryview(memory).cast("B"), array.dtype).reshape(array.shape)
 
 
 def _place(operation: Operation) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 from openvino import opset15 as opset
 
-from gpu_process.backends.openvino._lowering import Node, Value, follows_product, keep_nan, lowers
+from gpu_process.backends.openvino._lowering import Node, Value, follows_product, in_float32, keep_nan, lowers
 from ipc import operators as ops
 
 
@@ -19,9 +20,13 @@ def elu(node: Node, input: Value, *, alpha: float) -> Value:
     """
     if follows_product(input):
         return opset.elu(input, alpha)
-    half = opset.tanh(opset.multiply(input, node.scalar(0.5)))
-    below = opset.divide(opset.multiply(half, node.scalar(2 * alpha)), opset.subtract(node.scalar(1), half))
-    return opset.select(opset.less(input, node.scalar(0)), below, input)
+
+    def accurate(x: Value) -> Value:
+        t = opset.tanh(opset.multiply(x, _float32(0.5)))
+        below = opset.divide(opset.multiply(t, _float32(2 * alpha)), opset.subtract(_float32(1), t))
+        return opset.select(opset.less(x, _float32(0)), below, x)
+
+    return in_float32(node, input, accurate)
 
 
 _ERFC = (
@@ -44,20 +49,28 @@ def gelu(node: Node, input: Value) -> Value:
     """OpenVINO's own where it becomes a part of a product's kernel; elsewhere by erfc, exact in the left tail too."""
     if follows_product(input):
         return opset.gelu(input, "erf")
-    z = opset.multiply(opset.absolute(input), node.scalar(math.sqrt(0.5)))
-    t = opset.divide(node.scalar(1), opset.add(opset.multiply(z, node.scalar(0.5)), node.scalar(1)))
-    exponent = opset.subtract(_polynomial(node, t, _ERFC), opset.multiply(z, z))
-    tail = opset.multiply(opset.multiply(t, opset.exp(exponent)), node.scalar(0.5))  # the normal law beyond |x|
-    share = opset.select(opset.less(input, node.scalar(0)), tail, opset.subtract(node.scalar(1), tail))
-    return keep_nan(input, opset.multiply(input, share))
+
+    def accurate(x: Value) -> Value:
+        z = opset.multiply(opset.absolute(x), _float32(math.sqrt(0.5)))
+        t = opset.divide(_float32(1), opset.add(opset.multiply(z, _float32(0.5)), _float32(1)))
+        exponent = opset.subtract(_polynomial(t, _ERFC), opset.multiply(z, z))
+        tail = opset.multiply(opset.multiply(t, opset.exp(exponent)), _float32(0.5))  # the normal law beyond |x|
+        share = opset.select(opset.less(x, _float32(0)), tail, opset.subtract(_float32(1), tail))
+        return keep_nan(x, opset.multiply(x, share))
+
+    return in_float32(node, input, accurate)
 
 
-def _polynomial(node: Node, variable: Value, coefficients: Sequence[float]) -> Value:
+def _float32(value: float) -> Value:
+    return opset.constant(np.float32(value))
+
+
+def _polynomial(variable: Value, coefficients: Sequence[float]) -> Value:
     """By Horner's rule, the constant term first."""
     *rest, last = coefficients
-    result = node.scalar(last)
+    result = _float32(last)
     for coefficient in reversed(rest):
-        result = opset.add(opset.multiply(result, variable), node.scalar(coefficient))
+        result = opset.add(opset.multiply(result, variable), _float32(coefficient))
     return result
 
 
@@ -112,10 +125,14 @@ def softplus(node: Node, input: Value) -> Value:
 
     log1p(u) = 2 atanh(s) with s = u / (2 + u), at most 1 / 3, by its series.
     """
-    u = opset.exp(opset.negative(opset.absolute(input)))
-    s = opset.divide(u, opset.add(u, node.scalar(2)))
-    series = _polynomial(node, opset.multiply(s, s), [2 / (2 * term + 1) for term in range(_ATANH_TERMS)])
-    return keep_nan(input, opset.add(opset.relu(input), opset.multiply(s, series)))
+
+    def accurate(x: Value) -> Value:
+        u = opset.exp(opset.negative(opset.absolute(x)))
+        s = opset.divide(u, opset.add(u, _float32(2)))
+        series = _polynomial(opset.multiply(s, s), [2 / (2 * term + 1) for term in range(_ATANH_TERMS)])
+        return keep_nan(x, opset.add(opset.relu(x), opset.multiply(s, series)))
+
+    return in_float32(node, input, accurate)
 
 
 @lowers(ops.softsign)

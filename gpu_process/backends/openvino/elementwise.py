@@ -13,6 +13,7 @@ from gpu_process.backends.openvino._lowering import (
     Node,
     Value,
     convert,
+    divide,
     follows_product,
     keep_nan,
     lowers,
@@ -25,7 +26,7 @@ _BINARY: dict[Operator, Callable[[Any, Any], Any]] = {
     ops.add: opset.add,
     ops.sub: opset.subtract,
     ops.mul: opset.multiply,
-    ops.div: opset.divide,
+    ops.div: divide,
     ops.pow: opset.power,
 }
 _UNARY: dict[Operator, Callable[[Any], Any]] = {
@@ -53,10 +54,10 @@ def _unary(operator: Operator, function: Callable[[Any], Any]) -> None:
         return function(input)
 
 
-for _operator, _function in _BINARY.items():
-    _binary(_operator, _function)
-for _operator, _function in _UNARY.items():
-    _unary(_operator, _function)
+for _operator, _of_two in _BINARY.items():
+    _binary(_operator, _of_two)
+for _operator, _of_one in _UNARY.items():
+    _unary(_operator, _of_one)
 
 
 @lowers(ops.max)
@@ -102,7 +103,7 @@ def identity(_node: Node, input: Value) -> Value:
 
 @lowers(ops.reciprocal)
 def reciprocal(node: Node, input: Value) -> Value:
-    return opset.divide(node.scalar(1), input)
+    return divide(node.scalar(1), input)
 
 
 @lowers(ops.round_even)
