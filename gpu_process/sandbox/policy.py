@@ -197,7 +197,7 @@ _MPROTECT_DATA: Final = Rule(
 _EVERYWHERE: Final = (
     # Memory
     Rule("brk munmap mremap msync mseal", ALLOW, "the heap and its mappings; none of them adds a permission"),
-    Rule("madvise", ALLOW, "advice that changes no content of a shared file", (one_of(1, *_MADVISE_HARMLESS),)),
+    Rule("madvise", ALLOW, "advice that changes no content of a shared file", (one_of(2, *_MADVISE_HARMLESS),)),
     Rule("membarrier", ALLOW, "barriers between threads"),
     Rule(
         "memfd_create",
