@@ -87,8 +87,10 @@ def _where(suite: Suite) -> None:
     for data_type in ALL_TYPES:
         a, b = ramp(data_type, [4, 1], start=1), ramp(data_type, [2, 1, 1], start=100)
         _add_where(suite, f"{data_type} any condition but 0 is true, broadcast", condition, a, b)
-    a, b = tensor("float32", [4], [NAN, 1, INF, -0.0]), tensor("float32", [4], [2, NAN, -INF, 3])
+    a, b = tensor("float32", [4], [NAN, 1, INF, 0]), tensor("float32", [4], [2, NAN, -INF, 3])
     _add_where(suite, "float32 what is not selected has no influence", tensor("uint8", [4], [0, 1, 1, 255]), a, b)
+    zeros = tensor("float32", [2], [-0.0, 1]), tensor("float32", [2], [1, -0.0])
+    _add_where(suite, "float32 minus zero survives", tensor("uint8", [2], [1, 0]), *zeros)
     scalars = tensor("float16", [], [1.5]), tensor("float16", [], [2.5])
     _add_where(suite, "float16 scalars", tensor("uint8", [], [7]), *scalars)
 

@@ -44,16 +44,17 @@ def _elements(actual: Array, expected: Expected) -> Array:
 def _agree(actual: Array, wanted: Array, data_type: DataType, tolerance: Tolerance) -> Array:
     if not data_type.is_float:
         # Python integers: the distance of two uint64 or int64 overflows either.
-        distances = [abs(int(a) - int(b)) for a, b in zip(actual, wanted, strict=True)]
-        return np.array(distances, dtype=object) <= tolerance.value
+        distances = (abs(int(a) - int(b)) for a, b in zip(actual, wanted, strict=True))
+        return np.array([distance <= tolerance.value for distance in distances])
     both_nan = np.isnan(actual) & np.isnan(wanted)
     if tolerance.metric == "ATOL":
         return _close(actual, wanted, tolerance.value) | both_nan
     with np.errstate(over="ignore"):
         rounded = wanted.astype(data_type.storage)
     if tolerance.metric == "EXACT":
-        return ((actual == rounded) & (np.signbit(actual) == np.signbit(rounded))) | both_nan
-    near = np.abs(_ordinal(actual) - _ordinal(rounded)) <= tolerance.value
+        same_sign = np.signbit(actual) == np.signbit(rounded)
+        return np.asarray((actual == rounded) & same_sign | both_nan)
+    near: Array = np.abs(_ordinal(actual) - _ordinal(rounded)) <= tolerance.value
     near &= ~np.isnan(actual) & ~np.isnan(rounded)
     return near | _close(actual, wanted, tolerance.floor) | both_nan
 
@@ -61,7 +62,7 @@ def _agree(actual: Array, wanted: Array, data_type: DataType, tolerance: Toleran
 def _close(actual: Array, wanted: Array, distance: float) -> Array:
     wide = actual.astype(np.float64)
     with np.errstate(invalid="ignore"):  # of infinities, which are close to themselves alone
-        return (np.abs(wide - wanted) <= distance) | (wide == wanted)
+        return np.asarray((np.abs(wide - wanted) <= distance) | (wide == wanted))
 
 
 def _ordinal(values: Array) -> npt.NDArray[np.int64]:
