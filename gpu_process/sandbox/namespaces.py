@@ -179,12 +179,12 @@ def _run_as_gate(init: int, report: int, *, keep: Collection[int], lifeline: int
         poll.register(descriptor, select.POLLIN)
     ready = {descriptor for descriptor, _ in poll.poll()}
     status = os.read(report, _STATUS.size) if report in ready else b""
-    if len(status) == _STATUS.size:
-        _end_as(_STATUS.unpack(status)[0])
-    # Init is gone without a word, or the launcher is: either way this namespace is at its end.
-    os.kill(init, signal.SIGKILL)
-    os.waitpid(init, 0)
-    _end_as(signal.SIGKILL)
+    if len(status) < _STATUS.size:
+        # Init is gone without a word, or the launcher is: either way this namespace is at its end.
+        status = _STATUS.pack(signal.SIGKILL)
+        os.kill(init, signal.SIGKILL)
+    os.waitpid(init, 0)  # only when nothing is left inside does the kernel let init end
+    _end_as(_STATUS.unpack(status)[0])
 
 
 def _run_as_init(child: int, report: int, gate: int) -> NoReturn:

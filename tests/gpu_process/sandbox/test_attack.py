@@ -17,11 +17,14 @@ Confine = Callable[..., Confined]
 ROLES = [Role.GPU_PROCESS, Role.RENDERER]
 
 
+@pytest.mark.parametrize("user", ["self", "nobody"])
 @pytest.mark.parametrize("level", [Level.STRICT, Level.COMPAT])
 @pytest.mark.parametrize("role", ROLES)
-def test_attempts_that_are_refused(confined: Confine, spec: SandboxSpec, role: Role, level: Level) -> None:
+def test_attempts_that_are_refused(
+    launchers: Callable[[str, str], Launcher], spec: SandboxSpec, role: Role, level: Level, user: str
+) -> None:
     spec = dataclasses.replace(spec, role=role, level=level)
-    process = confined(role=role, level=level)
+    process = launchers("none", user).fork(spec)
     for attempt in attack.attempts_for(spec):
         if not attempt.deadly:
             outcome = process.attempt(attempt.name)

@@ -42,7 +42,7 @@ def service(run_directory: Path) -> Iterator[Path]:
     handler = grpc.method_handlers_generic_handler(
         "test.Compute", {"Run": grpc.unary_unary_rpc_method_handler(lambda request, context: request * 2)}
     )
-    server = grpc.server(futures.ThreadPoolExecutor(1), handlers=(handler,))
+    server = grpc.server(futures.ThreadPoolExecutor(1), handlers=[handler])
     path = run_directory / "service.sock"
     server.add_insecure_port(f"unix:{path}")
     server.start()

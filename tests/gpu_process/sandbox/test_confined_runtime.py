@@ -14,7 +14,7 @@ import pytest
 
 from gpu_process.sandbox import Layer, Level, SandboxSpec, attack, confined_pid, held_layers
 from tests.gpu_process.sandbox.conftest import Confined, Launcher
-from tests.gpu_process.sandbox.zygote import COMPUTE, PACKET
+from tests.gpu_process.sandbox.zygote import PACKET, call_compute
 
 Launchers = Callable[[str, str], Launcher]
 
@@ -47,8 +47,7 @@ def test_fresh_models_compile_and_run_inside_and_are_served_outside(
     process = _start(launchers, spec, backend, user)
     with grpc.insecure_channel(f"unix:{spec.run_directory}/service.sock") as channel:
         for size in (3, 17, 64):
-            reply = channel.unary_unary(COMPUTE)(str(size).encode(), timeout=20)
-            assert json.loads(reply) == [size + 1.0] * size
+            assert json.loads(call_compute(channel, str(size).encode())) == [size + 1.0] * size
     assert process.violations == []
     _end(process)
 
@@ -90,7 +89,7 @@ def test_every_attempt_fails_in_a_process_with_threads_and_a_server(
         if not attempt.deadly:
             outcome = process.attempt(attempt.name)
             assert attempt.judge(outcome), (attempt.expected, outcome)
-    outcome = process.attempt("exec", in_thread=True)
+    outcome = process.attempt("exec", in_earlier_thread=True)
     assert outcome.fate is attack.Fate.KILLED
     assert os.WTERMSIG(process.status()) == 9
     assert process.violations[-1].call == "execve"

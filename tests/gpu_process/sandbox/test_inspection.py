@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
+import threading
+import uuid
 from pathlib import Path
 
 import pytest
@@ -29,6 +32,14 @@ def test_a_report_is_ready_for_json(launcher: Launcher, spec: SandboxSpec) -> No
     assert process.status() == 0
 
 
+def test_the_limits_are_those_that_were_asked_for(launcher: Launcher, spec: SandboxSpec) -> None:
+    spec = dataclasses.replace(spec, memory_limit=3 << 30, largest_region=5 << 20, max_descriptors=77)
+    process = launcher.fork(spec)
+    detail = process.start["report"]["layers"][Layer.RESOURCE_LIMITS]["detail"]
+    assert detail == f"core file size 0, data size {3 << 30}, file size {5 << 20}, open files 77"
+    assert process.status() == 0
+
+
 def test_the_layers_of_no_process_are_not_told() -> None:
     with pytest.raises(FileNotFoundError):
         held_layers(1 << 30)
@@ -41,8 +52,6 @@ def test_an_error_names_layer_reason_and_option() -> None:
 
 
 def test_landlock_refuses_to_bind_one_thread_of_many(spec: SandboxSpec) -> None:
-    import threading
-
     end = threading.Event()
     thread = threading.Thread(target=end.wait)
     thread.start()
@@ -57,7 +66,7 @@ def test_landlock_refuses_to_bind_one_thread_of_many(spec: SandboxSpec) -> None:
 def test_a_memory_group_is_seen_from_outside(refusals: dict[str, str], launcher: Launcher, spec: SandboxSpec) -> None:
     if "memory-group" in refusals:
         pytest.skip(f"memory-group: {refusals['memory-group']}")
-    with MemoryGroup.create("webnn-test-inspection", 1 << 30).removed_at_end() as group:
+    with MemoryGroup.create(f"webnn-test-{uuid.uuid4().hex}", 1 << 30).removed_at_end() as group:
         process = launcher.fork(spec, memory_group=group)
         assert memory_group_limit(process.gate) == 1 << 30
         assert held_layers(process.gate)[Layer.MEMORY_GROUP].held

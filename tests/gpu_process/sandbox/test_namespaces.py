@@ -99,6 +99,14 @@ def test_the_confined_process_is_not_the_first_of_its_namespace(confined: Confin
     assert numbers[-1] == "2"
 
 
+def test_all_that_is_mounted_is_read_only_but_the_run_directory(confined: Confine, spec: SandboxSpec) -> None:
+    mounts = Path(f"/proc/{confined_pid(confined().gate)}/mountinfo").read_text().splitlines()
+    options = {line.split()[4]: set(line.split()[5].split(",")) for line in mounts}
+    assert {place for place in options if "rw" in options[place]} == {"/proc", str(spec.run_directory)}
+    assert all("nosuid" in each for each in options.values())
+    assert "noexec" in options[str(spec.run_directory)]
+
+
 def test_what_root_starts_is_nobody(confined: Confine, spec: SandboxSpec) -> None:
     if os.geteuid() != 0:
         pytest.skip("not root: the process keeps the ordinary user's uid, in a namespace that knows no other")
@@ -121,8 +129,11 @@ def test_an_unwritable_run_directory_stops_the_start_by_name(confined: Confine, 
     assert f"may not write the run directory {directory}" in answer["error"]
 
 
-def test_compat_has_every_layer_but_the_namespaces(launcher: Launcher, compat_spec: SandboxSpec) -> None:
-    process = launcher.fork(compat_spec)
+@pytest.mark.parametrize("user", ["self", "nobody"])
+def test_compat_has_every_layer_but_the_namespaces(
+    launchers: Callable[[str, str], Launcher], compat_spec: SandboxSpec, user: str
+) -> None:
+    process = launchers("none", user).fork(compat_spec)
     layers = process.start["report"]["layers"]
     assert [name for name in Level.COMPAT.required if not layers[name]["held"]] == []
     assert not layers[Layer.USER_NAMESPACE]["held"]

@@ -35,7 +35,7 @@ def _run(program: bytes, number: int, arguments: Sequence[int], architecture: in
         position += 1
         match code:
             case _filter.LOAD:
-                accumulator = struct.unpack_from("I", call, operand)[0]
+                accumulator = int.from_bytes(call[operand : operand + 4], "little")
             case _filter.MASK:
                 accumulator &= operand
             case _filter.JUMP:
@@ -45,7 +45,7 @@ def _run(program: bytes, number: int, arguments: Sequence[int], architecture: in
             case _filter.JUMP_AT_LEAST:
                 position += if_true if accumulator >= operand else if_false
             case _filter.RETURN:
-                return operand
+                return int(operand)
             case _:
                 raise AssertionError(f"instruction {code:#x}")
 

@@ -20,7 +20,7 @@ import traceback
 from collections.abc import Callable
 from concurrent import futures
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpu_process.sandbox import (
     Level,
@@ -34,6 +34,9 @@ from gpu_process.sandbox import (
     lock_in,
     restrict_filesystem,
 )
+
+if TYPE_CHECKING:
+    import grpc
 
 PACKET = 1 << 20
 COMPUTE = "/test.Compute/Run"
@@ -118,11 +121,13 @@ def _run_confined(
         if order["skip_landlock"] is False:
             restrict_filesystem(spec)
         server = _serve(spec, compute) if order["serve"] else None
+        earlier_thread = futures.ThreadPoolExecutor(1)
+        earlier_thread.submit(threading.get_ident).result()
         report = lock_in(spec, supervisor=supervisor)
         if supervisor is not None:
             supervisor.close()
         _send(control, {"ready": True, "threads": threading.active_count(), "report": report.to_json()})
-        _obey(control)
+        _obey(control, earlier_thread)
         del server
     except SandboxError as error:
         _send(control, {"ready": False, "layer": error.layer, "remedy": error.remedy, "error": str(error)})
@@ -141,28 +146,34 @@ def _serve(spec: SandboxSpec, compute: Callable[[int], list[float]]) -> object:
         return json.dumps(compute(int(request))).encode()
 
     handler = grpc.method_handlers_generic_handler("test.Compute", {"Run": grpc.unary_unary_rpc_method_handler(run)})
-    server = grpc.server(futures.ThreadPoolExecutor(4), handlers=(handler,))
+    server = grpc.server(futures.ThreadPoolExecutor(4), handlers=[handler])
     address = f"unix:{spec.run_directory}/service.sock"
     server.add_insecure_port(address)
     server.start()
     with grpc.insecure_channel(address) as channel:
-        channel.unary_unary(COMPUTE)(b"2", timeout=20)
+        call_compute(channel, b"2")
     return server
+
+
+def call_compute(channel: grpc.Channel, request: bytes) -> bytes:
+    """Calls the service over `channel`, bytes to bytes."""
+    method = channel.unary_unary(COMPUTE, request_serializer=bytes, response_deserializer=bytes)
+    reply: bytes = method(request, timeout=20)
+    return reply
 
 
 # --- The confined process ---------------------------------------------------------------------------------------------
 
 
-def _obey(control: socket.socket) -> None:
+def _obey(control: socket.socket, earlier_thread: futures.Executor) -> None:
     regions: list[mmap.mmap] = []
     while data := control.recv(PACKET):
         order = json.loads(data)
         match order["do"]:
             case "attempt":
                 _send(control, dict(attack.run_attempt(order["name"]).to_json()))
-            case "attempt-in-thread":
-                with futures.ThreadPoolExecutor(1) as pool:
-                    _send(control, dict(pool.submit(attack.run_attempt, order["name"]).result().to_json()))
+            case "attempt-in-earlier-thread":
+                _send(control, dict(earlier_thread.submit(attack.run_attempt, order["name"]).result().to_json()))
             case "region":
                 descriptor = os.memfd_create("region", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
                 os.ftruncate(descriptor, order["size"])
