@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ipc.operators import REGISTRY, Operator, signature
 from ipc.operators._docs import docstring
+
+_SELF = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 class OperatorMethods(ABC):
@@ -37,7 +40,9 @@ def _method(operator: Operator) -> Callable[..., Any]:
     method.__name__ = operator.name
     method.__qualname__ = f"{OperatorMethods.__name__}.{operator.name}"
     method.__doc__ = docstring(operator)
-    method.__signature__ = signature(operator)  # type: ignore[attr-defined]
+    of_call = signature(operator)
+    parameters = [_SELF, *of_call.parameters.values()]
+    method.__signature__ = of_call.replace(parameters=parameters)  # type: ignore[attr-defined]
     return method
 
 

@@ -11,6 +11,8 @@ import concurrent.futures
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar
 
+from ipc.errors import MLError
+
 T = TypeVar("T")
 
 
@@ -73,6 +75,8 @@ def wait(promise: Promise[T], timeout: float | None, discard: Callable[[T], None
     """
     try:
         return promise.result(timeout)
+    except MLError as error:
+        raise error.with_traceback(None) from error.__cause__  # a caller's mistake: our frames only hide it
     except BaseException:
         if discard is not None:
             discard_later(promise, discard)

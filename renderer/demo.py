@@ -14,6 +14,8 @@ from renderer.digits import DigitsModel, load_digits_model
 
 DEFAULT_SAMPLES = 1000
 
+Floats = npt.NDArray[np.float32]
+
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
@@ -33,7 +35,7 @@ class DemoResult:
     carrier: str
     devices: tuple[str, ...]
     renderer_pid: int
-    logits: npt.NDArray[np.float32]
+    logits: Floats
     latency_us: npt.NDArray[np.float64]
     build_ms: float
 
@@ -52,10 +54,9 @@ class DemoResult:
 def classifier(b: MLGraphBuilder, model: DigitsModel) -> MLOperand:
     """The digits network: one image float32 [1, 1, 8, 8] in, logits float32 [1, 10] out."""
     image = b.input("image", "float32", (1, 1, 8, 8))
-    same = {"padding": [1, 1, 1, 1]}
-    x = b.conv2d(image, b.constant(model.conv1_filter), bias=b.constant(model.conv1_bias), label="conv1", **same)
+    x = _same(b, image, model.conv1_filter, model.conv1_bias, "conv1")
     x = b.max_pool2d(b.relu(x), window_dimensions=[2, 2], strides=[2, 2])
-    x = b.conv2d(x, b.constant(model.conv2_filter), bias=b.constant(model.conv2_bias), label="conv2", **same)
+    x = _same(b, x, model.conv2_filter, model.conv2_bias, "conv2")
     x = b.max_pool2d(b.relu(x), window_dimensions=[2, 2], strides=[2, 2])
     x = b.reshape(x, [1, model.dense1_weight.shape[0]])
     x = b.relu(b.gemm(x, b.constant(model.dense1_weight), c=b.constant(model.dense1_bias), label="dense1"))
@@ -82,8 +83,8 @@ def run(
 
 
 def _classify(
-    context: MLContext, graph: MLGraph, images: npt.NDArray[np.float32], samples: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    context: MLContext, graph: MLGraph, images: Floats, samples: int
+) -> tuple[Floats, npt.NDArray[np.float64]]:
     """Logits of every image, and the latencies of max(samples, images) round trips."""
     image = context.create_tensor("float32", (1, 1, 8, 8), writable=True)
     output = context.create_tensor("float32", (1, 10), readable=True)
@@ -99,7 +100,7 @@ def _classify(
     return logits, latency
 
 
-def show(images: npt.NDArray[np.float32], labels: npt.NDArray[np.uint8], logits: npt.NDArray[np.float32]) -> str:
+def show(images: Floats, labels: npt.NDArray[np.uint8], logits: Floats) -> str:
     """A row of digits as text, each with its prediction."""
     shades = " ░▒▓█"
     columns = []
