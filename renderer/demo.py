@@ -63,6 +63,11 @@ def classifier(b: MLGraphBuilder, model: DigitsModel) -> MLOperand:
     return b.gemm(x, b.constant(model.dense2_weight), c=b.constant(model.dense2_bias), label="dense2")
 
 
+def _same(b: MLGraphBuilder, x: MLOperand, filter: Floats, bias: Floats, label: str) -> MLOperand:
+    """A 3 by 3 convolution that keeps the size of the image."""
+    return b.conv2d(x, b.constant(filter), bias=b.constant(bias), padding=[1, 1, 1, 1], label=label)
+
+
 def run(
     ml: ML, *, backend: str | None = None, carrier: str | None = None, samples: int = DEFAULT_SAMPLES
 ) -> DemoResult:

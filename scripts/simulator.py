@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from ipc.processes import python_command, python_environment
+from renderer import ML
 
 
 class SimulatorError(Exception):
@@ -35,11 +37,17 @@ class Simulator:
         Raises:
             SimulatorError: it failed.
         """
-        command = [sys.executable, "-P", "-m", "renderer", "--socket", str(self.socket), *arguments]
-        result = subprocess.run(command, stdout=subprocess.PIPE if capture else None, text=True, check=False)
+        command = python_command("renderer", "--socket", str(self.socket), *arguments)
+        output = subprocess.PIPE if capture else None
+        result = subprocess.run(command, stdout=output, text=True, env=python_environment(), check=False)
         if result.returncode != 0:
             raise SimulatorError(f"the renderer ended with status {result.returncode}")
         return result.stdout or ""
+
+    def status(self) -> dict[str, Any]:
+        """What the host tells about itself and its GPU processes."""
+        with ML(socket=self.socket) as ml:
+            return ml.status()
 
 
 @contextmanager
@@ -54,14 +62,14 @@ def simulator(arguments: Sequence[str] = ()) -> Iterator[Simulator]:
     """
     with tempfile.TemporaryDirectory(prefix="webnn-sim.") as directory:
         socket = Path(directory, "broker")
-        command = [sys.executable, "-P", "-m", "gpu_process", "--socket", str(socket), "--json", *arguments]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ)) as host:
+        command = python_command("gpu_process", "--socket", str(socket), "--json", *arguments)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=python_environment()) as host:
             assert host.stdout is not None
             try:
-                ready = host.stdout.readline()
-                if not ready:
-                    raise SimulatorError(f"the host ended with status {host.wait()} before it was ready")
-                yield Simulator(socket, json.loads(ready)["host"]["pid"])
+                ready = json.loads(host.stdout.readline() or "{}")
+                if not ready.get("ready"):
+                    raise SimulatorError(ready.get("error", f"the host ended with status {host.wait()}"))
+                yield Simulator(socket, ready["host"]["pid"])
             finally:
                 host.terminate()
                 host.wait()

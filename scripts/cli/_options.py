@@ -8,22 +8,35 @@ from typing import Annotated
 
 import typer
 
-from gpu_process.backends import BACKEND_NAMES, DEFAULT_BACKEND
+from gpu_process.backends import BACKEND_NAMES
+from gpu_process.sandbox import Level
 
-BackendName = StrEnum("BackendName", {name: name for name in BACKEND_NAMES})
-CarrierName = StrEnum("CarrierName", {name: name for name in ("inline", "stream", "ring")})
-SandboxLevel = StrEnum("SandboxLevel", {name: name for name in ("strict", "compat", "off")})
 
-Backend = Annotated[BackendName, typer.Option(help="The ML runtime that executes graphs.")]
+class CarrierName(StrEnum):
+    INLINE = "inline"
+    STREAM = "stream"
+    RING = "ring"
+
+
+def _backend(name: str) -> str:
+    if name not in BACKEND_NAMES:
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(BACKEND_NAMES)}")
+    return name
+
+
+Backend = Annotated[
+    str,
+    typer.Option(
+        metavar=f"[{'|'.join(BACKEND_NAMES)}]", callback=_backend, help="The ML runtime that executes graphs."
+    ),
+]
 Carrier = Annotated[
     CarrierName | None, typer.Option(help="What carries the timeline's commands.", show_default="the fastest")
 ]
-Sandbox = Annotated[SandboxLevel, typer.Option(help="Confinement of the GPU process; less than strict only by name.")]
+Sandbox = Annotated[Level, typer.Option(help="Confinement of the GPU process; less than strict only by name.")]
 Preload = Annotated[
     list[str] | None, typer.Option(metavar="MODULE", help="Import MODULE in the GPU process before it locks itself in.")
 ]
-
-DEFAULT_BACKEND_NAME = BackendName(DEFAULT_BACKEND)
 
 
 def host_arguments(

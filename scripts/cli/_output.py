@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from enum import StrEnum
 from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
-
-from gpu_process.backends import BACKEND_NAMES
 
 console = Console(highlight=False)
 """For results that people read."""
@@ -18,7 +15,6 @@ progress = Console(stderr=True, highlight=False)
 """For progress and errors."""
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
-BackendName = StrEnum("BackendName", {name: name for name in BACKEND_NAMES})
 
 
 def print_json(value: object) -> None:

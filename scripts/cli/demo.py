@@ -8,18 +8,20 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from gpu_process.backends import DEFAULT_BACKEND
+from gpu_process.sandbox import Level
 from renderer.demo import DEFAULT_SAMPLES, show
 from renderer.digits import load_digits_model
-from scripts.cli._options import DEFAULT_BACKEND_NAME, Backend, Carrier, Sandbox, SandboxLevel, host_arguments
+from scripts.cli._options import Backend, Carrier, Sandbox, host_arguments
 from scripts.cli._output import JsonFlag, console, fail, print_json, progress
 from scripts.digits_forward import forward
 from scripts.simulator import SimulatorError, simulator
 
 
 def demo(
-    backend: Backend = DEFAULT_BACKEND_NAME,
+    backend: Backend = DEFAULT_BACKEND,
     carrier: Carrier = None,
-    sandbox: Sandbox = SandboxLevel.strict,
+    sandbox: Sandbox = Level.STRICT,
     samples: Annotated[int, typer.Option(min=1, help="Round trips to time.")] = DEFAULT_SAMPLES,
     json: JsonFlag = False,
 ) -> None:
@@ -65,15 +67,15 @@ def _report(seen: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
             "samples": len(latency),
             **{f"p{q:g}": float(np.percentile(latency, q)) for q in (50, 90, 99, 99.9)},
         },
-        "sandbox": gpu_process["sandbox"],
+        "sandbox": {layer: facts["held"] for layer, facts in gpu_process["sandbox"]["layers"].items()},
     }
 
 
 def _show(report: dict[str, Any], logits: np.ndarray[Any, np.dtype[np.float32]]) -> None:
     model = load_digits_model()
     wrong = np.flatnonzero(logits.argmax(1) != model.labels)[:1]
-    chosen = [*range(5), *wrong]
-    console.print(show(model.images[chosen], model.labels[chosen], logits[chosen]), markup=False)
+    chosen = [*range(3), *wrong]
+    console.print(show(model.images[chosen], model.labels[chosen], logits[chosen]), markup=False, soft_wrap=True)
     held = [layer for layer, holds in report["sandbox"].items() if holds]
     missing = [layer for layer, holds in report["sandbox"].items() if not holds]
     latency = report["latency_us"]
@@ -85,5 +87,6 @@ def _show(report: dict[str, Any], logits: np.ndarray[Any, np.dtype[np.float32]])
         f"write + dispatch + read over {report['carrier']}: p50 {latency['p50']:.0f} µs, p99 {latency['p99']:.0f} µs "
         f"({latency['samples']} samples)\n"
         f"sandbox, as the kernel tells: {', '.join(held) or 'nothing'}"
-        + (f"; not held: {', '.join(missing)}" if missing else "")
+        + (f"; not held: {', '.join(missing)}" if missing else ""),
+        soft_wrap=True,
     )

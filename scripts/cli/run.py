@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from scripts.cli._options import DEFAULT_BACKEND_NAME, Backend, Preload, Sandbox, SandboxLevel, host_arguments
+from gpu_process.backends import DEFAULT_BACKEND
+from gpu_process.sandbox import Level
+from scripts.cli._options import Backend, Preload, Sandbox, host_arguments
 from scripts.cli._output import fail
 from scripts.simulator import SimulatorError, simulator
 
@@ -15,8 +17,8 @@ from scripts.simulator import SimulatorError, simulator
 def run(
     context: typer.Context,
     script: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A Python script that uses `renderer`.")],
-    backend: Backend = DEFAULT_BACKEND_NAME,
-    sandbox: Sandbox = SandboxLevel.strict,
+    backend: Backend = DEFAULT_BACKEND,
+    sandbox: Sandbox = Level.STRICT,
     preload: Preload = None,
 ) -> None:
     """Run SCRIPT as a renderer process: its `ML()` attaches to the host that this command starts.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 
+from gpu_process.backends import DEFAULT_BACKEND
+from gpu_process.sandbox import Level
+from ipc.processes import python_command, python_environment
 from scripts.cli._options import (
-    DEFAULT_BACKEND_NAME,
     Backend,
     Preload,
     Sandbox,
-    SandboxLevel,
     Socket,
     host_arguments,
 )
@@ -19,8 +20,8 @@ from scripts.cli._output import JsonFlag
 
 def serve(
     socket: Socket,
-    backend: Backend = DEFAULT_BACKEND_NAME,
-    sandbox: Sandbox = SandboxLevel.strict,
+    backend: Backend = DEFAULT_BACKEND,
+    sandbox: Sandbox = Level.STRICT,
     preload: Preload = None,
     json: JsonFlag = False,
 ) -> None:
@@ -29,4 +30,5 @@ def serve(
     The socket appears once everything is READY. Other backends are started when a renderer asks for them.
     """
     arguments = host_arguments(backend=backend, sandbox=sandbox, preload=preload, extra=["--json"] if json else [])
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "gpu_process", "--socket", str(socket), *arguments])
+    command = python_command("gpu_process", "--socket", str(socket), *arguments)
+    os.execve(sys.executable, command, python_environment())

@@ -1,0 +1,109 @@
+"""`webnn-sim doctor`: what this machine has, what holds, and what to do about a "no"."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import sys
+from typing import Any, NamedTuple
+
+from rich.markup import escape
+from rich.table import Table
+
+from gpu_process.backends import BACKEND_NAMES
+from gpu_process.sandbox import Level, kernel_features
+from ipc.errors import MLError
+from renderer import ML
+from scripts.cli._options import Sandbox
+from scripts.cli._output import JsonFlag, console, print_json
+
+_PACKAGES = ("grpcio", "protobuf", "numpy", "onnx", "onnxruntime", "openvino")
+
+
+class Finding(NamedTuple):
+    """One line of the report; `remedy` says what to do where `good` is False."""
+
+    name: str
+    good: bool
+    detail: str
+    remedy: str = ""
+
+
+def doctor(sandbox: Sandbox = Level.STRICT, json: JsonFlag = False) -> None:
+    """Show versions, backends with their devices, kernel features, and the layers of confinement that hold.
+
+    Each backend is started in a GPU process of its own; its layers are read back from the kernel. Exits with 1 if a
+    backend does not start or a layer that the level requires does not hold.
+    """
+    backends: dict[str, list[Finding]] = {}
+    layers: dict[str, list[Finding]] = {}
+    for name in BACKEND_NAMES:
+        backends[name], layers[name] = _try_backend(name, sandbox)
+    features = [Finding(*feature) for feature in kernel_features()]
+    good = all(finding.good for findings in backends.values() for finding in findings) and all(
+        finding.good or not finding.remedy for findings in layers.values() for finding in findings
+    )
+    if json:
+        print_json(
+            {
+                "good": good,
+                "python": platform.python_version(),
+                "platform": platform.platform(),
+                "versions": _versions(),
+                "backends": {name: [finding._asdict() for finding in found] for name, found in backends.items()},
+                "kernel": {feature.name: feature._asdict() for feature in features},
+                "level": sandbox.value,
+                "layers": {
+                    name: {finding.name: finding._asdict() for finding in found} for name, found in layers.items()
+                },
+            }
+        )
+    else:
+        versions = ", ".join(f"{name} {version}" for name, version in _versions().items())
+        console.print(f"Python {platform.python_version()} on {platform.platform()}\n{versions}\n", soft_wrap=True)
+        for name in BACKEND_NAMES:
+            console.print(_table(f"backend {name}", [*backends[name], *layers[name]]))
+        console.print(_table("kernel", features))
+    sys.exit(0 if good else 1)
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in _PACKAGES}
+
+
+def _try_backend(name: str, sandbox: str) -> tuple[list[Finding], list[Finding]]:
+    """Start the backend and compute something with it; what came of it, and the layers of its process."""
+    try:
+        with ML(backend=name, sandbox=sandbox) as ml, ml.create_context(backend=name) as context:
+            started = Finding("starts", True, f"on {', '.join(context.devices)}")
+            status = ml.status()
+    except MLError as error:
+        return [
+            Finding("starts", False, str(error), "the message says which layer or package, and the option to use")
+        ], []
+    return [started, *_notes(context.device_note)], _layers(status["gpu_processes"][0]["sandbox"]["layers"])
+
+
+def _notes(device_note: str) -> list[Finding]:
+    return [Finding("device", True, device_note)] if device_note else []
+
+
+def _layers(facts: dict[str, Any]) -> list[Finding]:
+    return [
+        Finding(
+            layer,
+            bool(fact["held"]),
+            str(fact["detail"]),
+            "see the kernel's features below" if fact["required"] and not fact["held"] else "",
+        )
+        for layer, fact in facts.items()
+    ]
+
+
+def _table(title: str, findings: list[Finding]) -> Table:
+    table = Table(title=title, title_justify="left", show_header=False)
+    for finding in findings:
+        verdict = "[green]yes[/green]" if finding.good else "[red]no[/red]" if finding.remedy else "no"
+        advice = f"\n[yellow]{escape(finding.remedy)}[/yellow]" if finding.remedy and not finding.good else ""
+        table.add_row(finding.name, verdict, escape(finding.detail) + advice)
+    return table
