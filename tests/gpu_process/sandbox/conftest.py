@@ -101,8 +101,7 @@ class Launcher:
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", *modules, str(theirs.fileno()), runtime],
             pass_fds=[theirs.fileno()],
-            env=os.environ
-            | {"PYTHONPATH": str(_REPOSITORY), "HOME": "/root" if os.geteuid() == 0 else str(Path.home())},
+            env=os.environ | {"PYTHONPATH": str(_REPOSITORY)},
         )
         theirs.close()
 
