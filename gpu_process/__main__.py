@@ -16,6 +16,7 @@ from gpu_process import manners
 from gpu_process.broker import Broker, BrokerError
 from gpu_process.host import Host
 from gpu_process.process_handle import ProcessHandle
+from gpu_process.quotas import Quotas
 from ipc.options import BACKEND_NAMES, CHOICES, HostOptions, OptionsError
 
 _DEFAULTS = HostOptions()
@@ -28,7 +29,7 @@ def main() -> int:
     try:
         options = _options(arguments)
         broker = Broker(arguments.socket)
-    except OptionsError as error:
+    except ValueError as error:
         parser.error(str(error))
     except BrokerError as error:
         return _fail(arguments, str(error), status=1 if error.in_use else 2)
@@ -99,6 +100,7 @@ def _options(arguments: argparse.Namespace) -> HostOptions:
         if getattr(arguments, name) is not None
     }
     quotas = dict(_quota(text) for text in arguments.quota)
+    Quotas.of(quotas)  # complain here, where it is the user's mistake
     backends = arguments.backend or [_DEFAULTS.backend]
     return HostOptions(
         backend=backends[0],

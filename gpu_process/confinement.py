@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
+from gpu_process.quotas import Quotas
 from gpu_process.sandbox import Level, Mode, SandboxSpec
 from ipc.options import HostOptions
 
+# Of gRPC, of a backend's pool, and of the sandbox's own processes.
+_OTHER_THREADS: Final = 128
+
+# Every mapped region of every session holds one; a session that hands over all it may must not starve the others.
+_MAX_DESCRIPTORS: Final = 16_384
+
 
 def sandbox_spec(options: HostOptions, backends: Sequence[str], run_directory: Path) -> SandboxSpec:
-    """The sandbox of a GPU process with `backends`, whose sockets are in `run_directory`; call it outside."""
+    """The sandbox of a GPU process with `backends`, whose sockets are in `run_directory`; call it outside.
+
+    Raises:
+        ValueError: a quota is unknown or negative.
+    """
+    quotas = Quotas.of(options.quotas)
     return SandboxSpec(
         run_directory=run_directory,
         level=Level(options.sandbox),
         mode=Mode(options.sandbox_mode),
         backends=tuple(backends),
+        max_threads=quotas.sessions * (1 + quotas.contexts + quotas.calls) + options.threads + _OTHER_THREADS,
+        max_descriptors=_MAX_DESCRIPTORS,
     )

@@ -53,6 +53,7 @@ class EventLoop:
         self._timers: list[Timer] = []
         self._ties = itertools.count()
         self._running = False
+        self._signal_sockets: tuple[socket.socket, ...] = ()
 
     def watch(self, source: HasFileno | int, callback: Callback) -> None:
         """Call `callback` whenever `source` is readable, has ended or failed."""
@@ -76,7 +77,7 @@ class EventLoop:
         for number in handlers:
             signal.signal(number, lambda *_: None)  # Python writes the number into the socket before it calls this
         signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        self._signal_writer = writer  # kept open
+        self._signal_sockets = (reader, writer)
 
         def deliver() -> None:
             for number in set(reader.recv(4096)):
@@ -107,6 +108,10 @@ class EventLoop:
 
     def close(self) -> None:
         """Close what the loop itself holds, not what it watches."""
+        if self._signal_sockets:
+            signal.set_wakeup_fd(-1)
+        for sock in self._signal_sockets:
+            sock.close()
         self._selector.close()
 
     def _patience(self, timeout: float | None) -> float | None:

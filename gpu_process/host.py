@@ -29,6 +29,7 @@ from gpu_process.event_loop import EventLoop
 from gpu_process.exit_status import Death
 from gpu_process.launcher_handle import LauncherHandle
 from gpu_process.process_handle import ProcessHandle
+from gpu_process.quotas import Quotas
 from gpu_process.restart_policy import RestartPolicy
 from gpu_process.run_directory import RunDirectory
 from gpu_process.sandbox import MemoryGroup
@@ -42,7 +43,7 @@ from ipc.generated.webnn.v1.session_pb2 import (
     SessionRefused,
     StatusReply,
 )
-from ipc.options import BACKEND_NAMES, HostOptions, OptionsError
+from ipc.options import BACKEND_NAMES, HostOptions
 
 _MOST_RENDERERS: Final = 64
 _MOST_REQUESTS: Final = 32  # of one renderer that wait for an answer
@@ -433,7 +434,8 @@ def main() -> int:
         options = HostOptions.from_json(arguments.options)
         control = socket.socket(fileno=arguments.control_fd)
         control.set_inheritable(False)
-    except (OptionsError, OSError) as error:
+        Quotas.of(options.quotas)
+    except (ValueError, OSError) as error:
         parser.error(str(error))
     manners.settle(own_session=True)
     manners.log_to_stderr(options.log_level)

@@ -85,7 +85,8 @@ def _start(
         run_directory=spec.run_directory,
         quotas=Quotas.of(options.quotas),
         report=report_bad_message,
-        note=endowment.note,
+        in_place=backend_options.in_place,
+        running=endowment.note.write,
     )
     service.start()
     service.warm_up()

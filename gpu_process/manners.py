@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import select
 import signal
-import sys
 from typing import Final
 
 from gpu_process.sandbox import _kernel
@@ -71,12 +71,12 @@ def adopt_orphans() -> None:
 
 
 def log_to_stderr(level: str) -> None:
-    """Write what the rooms log to standard error; the root logger belongs to others.
+    """Write what the rooms log to standard error, as far as someone reads it; the root logger belongs to others.
 
     Args:
         level: `WEBNN_SIM_LOG` overrules it.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _PatientHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
     names = logging.getLevelNamesMapping()
     wanted = os.environ.get(LOG_LEVEL_VARIABLE, "").upper()
@@ -85,3 +85,20 @@ def log_to_stderr(level: str) -> None:
         logger.handlers[:] = [handler]
         logger.propagate = False
         logger.setLevel(names.get(wanted, names[level.upper()]))
+
+
+class _PatientHandler(logging.Handler):
+    """Drops what nobody reads: a supervisor that waits for its log's reader supervises no more."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        data = (self.format(record) + "\n").encode(errors="replace")
+        poll = select.poll()
+        poll.register(2, select.POLLOUT)
+        for start in range(0, len(data), select.PIPE_BUF):
+            # A pipe that is ready takes as many bytes without blocking. It stays as it is: others share its open file.
+            if not any(events & select.POLLOUT for _, events in poll.poll(0)):
+                return
+            try:
+                os.write(2, data[start : start + select.PIPE_BUF])
+            except OSError:  # its reader has just gone
+                return

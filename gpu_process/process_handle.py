@@ -163,7 +163,7 @@ class ProcessHandle:
 
     def culprit(self) -> int | None:
         """The session whose command was running when it died; None where that was none or may have been several."""
-        suspects = self._note.running() & self.sessions
+        suspects = self._note.read() & self.sessions
         return next(iter(suspects)) if len(suspects) == 1 else None
 
     def let_go(self) -> None:
@@ -313,7 +313,7 @@ class ProcessHandle:
         self._violations[violation.call] += 1
         if violation.outcome is Outcome.KILLED:
             self._killed_for = Cause.SANDBOX_VIOLATION
-            self._last_violation = str(violation)
+            self._last_violation = violation.call  # no more: renderers are told, and arguments are addresses
         level = logging.WARNING if self._violations[violation.call] == 1 else logging.DEBUG
         _logger.log(level, "GPU process %d (%s): %s", self.number, self.group, violation)
 

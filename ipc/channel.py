@@ -182,6 +182,10 @@ class MessageSocket(Generic[Inbound, Outbound]):
             )
         except BlockingIOError:
             return None
+        except ConnectionResetError:
+            # Told once, and first of all, when the peer closed without having read everything. What it said before that
+            # is still to come, or else the end of the stream.
+            return self.receive_nowait()
         except OSError as error:
             raise _translated(error) from error
         fds = self._take(ancillary)

@@ -11,35 +11,32 @@ import os
 import socket
 import sys
 import threading
-import time
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gpu_process.running_note import RunningNote
 from ipc.channel import PROTOCOL_VERSION, ChannelClosed, MessageSocket, new_secret
 from ipc.generated.webnn.v1.session_pb2 import SessionGranted, SessionMessage
 
-_FAIL_TO_START = os.environ.get("TZ", "")  # one of the few variables that reach a GPU process
-
 
 class TinyBackend:
-    """Computes nothing."""
+    """Computes nothing. A module that is preloaded after this one may set `fault`."""
 
     name = "tiny"
     version = "0"
+    fault = ""
 
     def warm_up(self) -> None:
-        match _FAIL_TO_START:
-            case "start/raise":
+        match self.fault:
+            case "raise":
                 raise ValueError("this backend does not work here")
-            case "start/traceback":
+            case "mistake":
                 raise KeyError("an internal mistake")
-            case "start/abort":
+            case "abort":
                 os.write(2, b"native library: cannot go on\n")
                 os.abort()
-            case "start/hang":
+            case "hang":
                 print("waiting for a device", file=sys.stderr, flush=True)
                 threading.Event().wait()
 
@@ -54,12 +51,13 @@ class TinyService:
         run_directory: Path,
         quotas: object,
         report: Callable[[int, str, str], None],
-        note: RunningNote,
+        in_place: bool,
+        running: Callable[[int], None],
     ) -> None:
         self._backends = backends
         self._directory = run_directory
         self._report = report
-        self._note = note
+        self._running = running
         self._hangs = False
         self.address = f"unix:{run_directory / 'tiny'}"
 
@@ -85,16 +83,16 @@ class TinyService:
         channel = MessageSocket(sock, SessionMessage, SessionMessage)
         granted = SessionGranted(protocol_version=PROTOCOL_VERSION, secret=new_secret(), address=self.address)
         channel.send(SessionMessage(granted=granted))
-        slot = self._note.reserve(session)
         try:
             while True:
                 word = channel.receive()[0].hello.role
                 if word == "run":
-                    slot(True)
+                    self._running(session)
                 self._do(session, word)
                 channel.send(SessionMessage(granted=granted))
         except ChannelClosed:
-            slot.release()
+            self._running(0)
+            self._report(session, "", "")
 
     def _do(self, session: int, word: str) -> None:
         match word:
@@ -125,12 +123,6 @@ def _install() -> None:
     backend = types.ModuleType("gpu_process.backends.reference")
     backend.create = lambda options: TinyBackend()  # type: ignore[attr-defined]
     sys.modules["gpu_process.backends.reference"] = backend
-    if _FAIL_TO_START == "import/raise":
-        raise ImportError("libtiny.so.1: cannot open shared object file")
-    if _FAIL_TO_START == "import/hang":
-        time.sleep(3600)
-    if _FAIL_TO_START == "import/thread":
-        threading.Thread(target=threading.Event().wait, daemon=True).start()
 
 
 if "gpu_process.launcher" in sys.modules or any(argument.startswith("--run-directory") for argument in sys.argv):
