@@ -15,8 +15,7 @@ from ipc.codec._common import decode_data_type, encode_data_type
 from ipc.codec._strict import CodecError
 from ipc.descriptors import DataType
 from ipc.generated.webnn.v1 import graph_pb2
-from ipc.operators import Operator
-from ipc.operators._attributes import Attribute, Kind
+from ipc.operators import Attribute, Kind, Operator
 from ipc.verdicts import BadMessageReason
 
 _SCALAR_FORMS = {
@@ -54,15 +53,11 @@ def _plan(attribute: Attribute) -> _Plan:
 
 
 def _forms(kind: Kind) -> tuple[str, ...]:
-    single, _, several = kind.name.partition(" | ")
-    forms = _forms_of(single)
-    return forms + _forms_of(several) if several else forms
-
-
-def _forms_of(name: str) -> tuple[str, ...]:
-    if name.startswith("list["):
-        return tuple(_LIST_FORMS[form] for form in _SCALAR_FORMS[name[len("list[") : -1]])
-    return _SCALAR_FORMS[name]
+    if kind.element is None:
+        return _SCALAR_FORMS[kind.name]
+    single = _SCALAR_FORMS[kind.element.name]
+    several = tuple(_LIST_FORMS[form] for form in single)
+    return several if kind.name.startswith("list[") else single + several
 
 
 def encode_attribute(target: graph_pb2.Attribute, attribute: Attribute, value: Any) -> None:

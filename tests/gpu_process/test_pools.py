@@ -1,0 +1,94 @@
+"""Slots in the shared memory of one session."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpu_process.pools import Slot, SlotPool
+from ipc.shared_memory import ALIGNMENT, PAGE, Region, map_pool
+
+
+class Offered:
+    """What a renderer would have mapped."""
+
+    def __init__(self) -> None:
+        self.regions: dict[bytes, Region] = {}
+
+    def __call__(self, token: bytes, fd: int, size: int) -> None:
+        duplicate = os.dup(fd)
+        self.regions[token] = map_pool(duplicate, size)
+        os.close(duplicate)
+
+
+def test_the_renderer_finds_a_slot_where_it_is_told_to_look() -> None:
+    offered = Offered()
+    slot = SlotPool(offered).allocate(1000, renderer_may_write=True)
+    slot.memory[:] = 7
+    assert bytes(offered.regions[slot.region].view(slot.offset, 1000)) == b"\7" * 1000
+
+
+def test_slots_that_may_be_written_and_those_that_may_not_share_no_region() -> None:
+    offered = Offered()
+    pool = SlotPool(offered)
+    writable = pool.allocate(10, renderer_may_write=True)
+    readable = pool.allocate(10, renderer_may_write=False)
+    assert offered.regions[writable.region].writable
+    assert not offered.regions[readable.region].writable
+
+
+def test_a_slot_that_is_used_again_is_zero() -> None:
+    pool = SlotPool(Offered())
+    slot = pool.allocate(3 * PAGE, renderer_may_write=True)
+    slot.memory[:] = 255
+    pool.free(slot)
+    again = pool.allocate(PAGE, renderer_may_write=True)
+    assert (again.region, again.offset) == (slot.region, slot.offset)
+    assert not again.memory.any()
+
+
+def test_regions_are_few_and_serve_again() -> None:
+    offered = Offered()
+    pool = SlotPool(offered)
+    for _ in range(1000):
+        slots = [pool.allocate(length, renderer_may_write=True) for length in (1, 100_000, 64, 1 << 20)]
+        for slot in slots:
+            pool.free(slot)
+    assert len(offered.regions) == 1
+
+
+def test_a_slot_larger_than_a_region_gets_one_of_its_own() -> None:
+    offered = Offered()
+    slot = SlotPool(offered).allocate(65 << 20, renderer_may_write=True)
+    assert offered.regions[slot.region].size == 65 << 20
+
+
+def test_no_descriptor_stays_open() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    pool = SlotPool(Offered())
+    pool.allocate(10, renderer_may_write=True)
+    pool.allocate(10, renderer_may_write=False)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 3 * PAGE), st.integers(0, 1000)), max_size=60))
+def test_slots_are_aligned_and_never_overlap(steps: list[tuple[bool, int, int]]) -> None:
+    pool = SlotPool(Offered())
+    slots: list[Slot] = []
+    for frees, length, pick in steps:
+        if frees and slots:
+            slot = slots.pop(pick % len(slots))
+            assert (slot.memory == slot.memory[0]).all()
+            pool.free(slot)
+        else:
+            slot = pool.allocate(length, renderer_may_write=True)
+            assert slot.offset % (PAGE if length >= PAGE else ALIGNMENT) == 0
+            assert not slot.memory.any()
+            slot.memory[:] = pick % 255 + 1  # who overlaps, is seen when either is freed
+            slots.append(slot)
+    for slot in slots:
+        assert np.unique(slot.memory).size == 1
