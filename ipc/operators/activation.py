@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ipc.descriptors import ANY, FLOATS, SIGNED_INTEGERS, Descriptor
 from ipc.operators._attributes import finite, number, uint32
 from ipc.operators._declaration import Options, operand, operator
@@ -48,15 +50,16 @@ class ClampOptions(Options):
 @operator(
     input=operand(ANY, required=FLOATS),
     options=ClampOptions,
-    rules={"bounds": "min_value is not above max_value"},
+    rules={"bounds": "min_value is at most max_value"},
 )
 def clamp(rule: Rule, input: Descriptor, options: ClampOptions) -> Descriptor:
     """min(max(x, min_value), max_value).
 
-    An absent bound is not applied. The bounds are compared as values of the input's data type; NaN is above nothing.
+    An absent bound is not applied. The bounds are compared as values of the input's data type; NaN is in no order.
     """
-    low, high = options.min_value, options.max_value
-    rule("bounds", low is None or high is None or not low > high, min_value=low, max_value=high)
+    low = -math.inf if options.min_value is None else options.min_value
+    high = math.inf if options.max_value is None else options.max_value
+    rule("bounds", low <= high, min_value=low, max_value=high)
     return input
 
 

@@ -187,6 +187,8 @@ def _others() -> list[tuple[str, Call]]:
         ("prelu.broadcast", call("prelu", t(2), t(3))),
         ("clamp.bounds", call("clamp", t(2), min_value=1, max_value=0.5)),
         ("clamp.bounds", call("clamp", i32(2), min_value=2.6, max_value=2.4)),
+        ("clamp.bounds", call("clamp", t(2), min_value=float("nan"), max_value=0)),
+        ("clamp.bounds", call("clamp", t(2), max_value=float("nan"))),
         ("softmax.axis", call("softmax", t(2), 1)),
         ("softmax.input.rank", call("softmax", t(), 0)),
         ("cumulative_sum.axis", call("cumulative_sum", t(2), -1)),
