@@ -156,12 +156,14 @@ def _become_grandchild(lifeline: int | None) -> None:
     report_reader, report_writer = os.pipe()
     gate_reader, gate_writer = os.pipe()
     if init := os.fork():
-        _run_as_gate(init, report_reader, keep=(report_reader, gate_writer), lifeline=lifeline)
+        with _never_returning():
+            _run_as_gate(init, report_reader, keep=(report_reader, gate_writer), lifeline=lifeline)
     os.close(report_reader)
     os.close(gate_writer)
     _die_with_parent(0)  # as a parent in an outer namespace reads; whether it is still there the pipe will tell
     if child := os.fork():
-        _run_as_init(child, report_writer, gate_reader)
+        with _never_returning():
+            _run_as_init(child, report_writer, gate_reader)
     os.close(report_writer)
     os.close(gate_reader)
     if lifeline is not None:
@@ -197,6 +199,15 @@ def _run_as_init(child: int, report: int, gate: int) -> NoReturn:
     if child_exit in {descriptor for descriptor, _ in poll.poll()}:
         os.write(report, _STATUS.pack(os.waitpid(child, 0)[1]))
     os._exit(0)
+
+
+@contextmanager
+def _never_returning() -> Iterator[None]:
+    """Ends the process, and with it the namespace, where an error would carry it into its caller's code."""
+    try:
+        yield
+    finally:
+        os._exit(os.EX_OSERR)
 
 
 def _become_minimal(keep: Collection[int]) -> None:
