@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import functools
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,9 @@ class Body:
 class Lowering:
     """Writes nodes; `node` in the lowerings.
 
+    What follows from constants alone is written once however often it is asked for: weights that a thousand cells share
+    are reordered once.
+
     Attributes:
         guards: whether hostile values are held back.
         nodes: written so far, in topological order.
@@ -78,7 +81,7 @@ class Lowering:
         outputs: descriptors of its outputs.
     """
 
-    def __init__(self, *, guards: bool) -> None:
+    def __init__(self, constants: Iterable[Value], *, guards: bool) -> None:
         self.guards = guards
         self.nodes: list[Node] = []
         self.initializers: dict[str, tuple[Value, Array]] = {}
@@ -87,6 +90,8 @@ class Lowering:
         self._numbers = itertools.count()
         self._shared: dict[tuple[str, tuple[int, ...], bytes], Value] = {}
         self._makers: dict[str, Node] = {}
+        self._constants = {value.name for value in constants}
+        self._folded: dict[str, list[Value]] = {}
 
     def __call__(
         self,
@@ -100,9 +105,8 @@ class Lowering:
         """Write a node with one output, which has the type and shape of the first input unless said otherwise."""
         first = inputs[0]
         assert first is not None
-        output = self._fresh(first.data_type if dtype is None else dtype, first.shape if shape is None else shape)
-        self._write(op_type, inputs, (output.name,), attributes)
-        return output
+        output = first.data_type if dtype is None else dtype, first.shape if shape is None else shape
+        return self.several(op_type, inputs, [output], **attributes)[0]
 
     def several(
         self,
@@ -112,14 +116,30 @@ class Lowering:
         **attributes: Any,
     ) -> list[Value]:
         """Write a node with several outputs of the given types and shapes; None leaves one out, of it and the result."""
+        names = ["" if value is None else value.name for value in inputs]
+        while not names[-1]:  # LayerNormalization reads what an empty last name stands for, and segfaults
+            names.pop()
+        key = None
+        if self._constants.issuperset(names):
+            key = repr((op_type, names, outputs, attributes))
+            if key in self._folded:
+                return self._folded[key]
         made = [None if output is None else self._fresh(*output) for output in outputs]
-        self._write(op_type, inputs, tuple("" if value is None else value.name for value in made), attributes)
-        return [value for value in made if value is not None]
+        made_names = tuple("" if value is None else value.name for value in made)
+        node = Node(op_type, tuple(names), made_names, attributes, self.operation)
+        self.nodes.append(node)
+        self._makers[made_names[0]] = node
+        results = [value for value in made if value is not None]
+        if key is not None:
+            self._constants.update(made_names)
+            self._folded[key] = results
+        return results
 
     def body(self) -> Lowering:
         """A writer for the graph inside a node; it sees all values of this one."""
         inner = copy.copy(self)
         inner.nodes = []
+        inner._folded = {}  # what is written in the body can't be used outside
         return inner
 
     def finished(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> Body:
@@ -143,6 +163,7 @@ class Lowering:
         if key is not None and key in self._shared:
             return self._shared[key]
         value = Value(f"k{next(self._numbers)}", data_type, array.shape)
+        self._constants.add(value.name)
         self.initializers[value.name] = value, np.ascontiguousarray(array).reshape(array.shape)
         if key is not None:
             self._shared[key] = value
@@ -224,16 +245,6 @@ class Lowering:
 
     def _fresh(self, data_type: ElementType, shape: tuple[int, ...]) -> Value:
         return Value(f"t{next(self._numbers)}", data_type, shape)
-
-    def _write(
-        self, op_type: str, inputs: Sequence[Value | None], outputs: tuple[str, ...], attributes: Mapping[str, Any]
-    ) -> None:
-        names = ["" if value is None else value.name for value in inputs]
-        while not names[-1]:  # LayerNormalization reads what an empty last name stands for, and segfaults
-            names.pop()
-        node = Node(op_type, tuple(names), outputs, attributes, self.operation)
-        self.nodes.append(node)
-        self._makers[outputs[0]] = node
 
 
 def in_float32(lowering: Callable[..., Lowered]) -> Callable[..., Lowered]:

@@ -59,7 +59,7 @@ def lower(graph: Graph, constants: Mapping[OperandId, Array], *, guards: bool) -
     inputs = {name: Value.described(f"v{operand}", graph.operands[operand]) for name, operand in graph.inputs}
     given = {operand: Value.described(f"c{operand}", graph.operands[operand]) for operand in constants}
     values = {operand: inputs[name] for name, operand in graph.inputs} | given
-    node = Lowering(guards=guards)
+    node = Lowering(given.values(), guards=guards)
     for index, operation in enumerate(graph.operations):
         node.operation = index
         node.outputs = [graph.operands[operand] for operand in operation.outputs]

@@ -21,9 +21,7 @@ def in_place(lowered: LoweredGraph) -> tuple[_Names, _Names]:
     tainted = _following(lowered, sources, variable)
     inputs = (name for name, value in lowered.inputs.items() if value.name not in sources)
     # What follows from constants alone may be merged with a guard of constants: private.
-    outputs = (
-        name for name, value in lowered.outputs.items() if value.name in variable and value.name not in tainted
-    )
+    outputs = (name for name, value in lowered.outputs.items() if value.name in variable and value.name not in tainted)
     return frozenset(inputs), frozenset(outputs)
 
 

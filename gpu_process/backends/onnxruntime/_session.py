@@ -15,6 +15,9 @@ from gpu_process.backends.onnxruntime._placement import in_place
 from gpu_process.backends.onnxruntime._plain_kernels import PROBED_VERSIONS
 from ipc.graph import Graph
 
+# Both cost time that grows with the square of the number of nodes that share a constant. The lowering shares constants
+# already, and merging equal nodes could make a page's clamp and a guard of ours one.
+_DISABLED_OPTIMIZERS = ["CommonSubexpressionElimination", "ConstantSharing"]
 _FATAL = 4  # the runtime's severity level; errors arrive as exceptions
 
 
@@ -35,7 +38,10 @@ class CompiledOnnxGraph:
         settings.add_external_initializers(list(self._constants), list(self._constants.values()))
         with self._places:
             self._session: Any = onnxruntime.InferenceSession(
-                serialize(lowered), settings, providers=["CPUExecutionProvider"]
+                serialize(lowered),
+                settings,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=_DISABLED_OPTIMIZERS,
             )
         self.in_place_inputs, self.in_place_outputs = _in_place(lowered, options)
 

@@ -21,9 +21,7 @@ def gemm(
     b_transpose: bool,
 ) -> Lowered:
     shape = node.outputs[0].shape
-    return node(
-        "Gemm", a, b, c, shape=shape, alpha=alpha, beta=beta, transA=int(a_transpose), transB=int(b_transpose)
-    )
+    return node("Gemm", a, b, c, shape=shape, alpha=alpha, beta=beta, transA=int(a_transpose), transB=int(b_transpose))
 
 
 @lowers(ops.matmul)

@@ -125,9 +125,7 @@ class _Window:
     @property
     def fits_kernel(self) -> bool:
         """Whether the kernels take the padding as it is."""
-        return all(
-            max(begin, end) < size for begin, end, size in zip(self.begins, self.ends, self.sizes, strict=True)
-        )
+        return all(max(begin, end) < size for begin, end, size in zip(self.begins, self.ends, self.sizes, strict=True))
 
     def apply(self, node: Lowering, op_type: str, images: Value, **attributes: Any) -> Value:
         return node(

@@ -40,9 +40,7 @@ def quantize_linear(node: Lowering, x: Value, scale: Value, zero_point: Value) -
     return _packed_as(node, node.reshape(saturated(node, shifted, wanted), x.shape), zero_point.data_type)
 
 
-def _in_blocks(
-    node: Lowering, x: Value, scale: Value, zero_point: Value
-) -> tuple[Value, Value, Value]:
+def _in_blocks(node: Lowering, x: Value, scale: Value, zero_point: Value) -> tuple[Value, Value, Value]:
     """The three in shapes that broadcast: an axis with blocks becomes one over the blocks and one within them."""
     whole: list[int] = []
     parameters: list[int] = []

@@ -68,9 +68,7 @@ _extreme(ops.reduce_min, "ReduceMin")
 def _arg(operator: Operator, op_type: str) -> None:
     @lowers(operator)
     @in_float32
-    def lowering(
-        node: Lowering, x: Value, *, axis: int, keep_dimensions: bool, output_data_type: DataType
-    ) -> Lowered:
+    def lowering(node: Lowering, x: Value, *, axis: int, keep_dimensions: bool, output_data_type: DataType) -> Lowered:
         index = node(
             op_type,
             _ordered(node, x),
@@ -95,9 +93,7 @@ def cumulative_sum(node: Lowering, x: Value, *, axis: int, exclusive: bool, reve
     return node.cast(sums, x.data_type)
 
 
-def _reduced(
-    node: Lowering, op_type: str, x: Value, axes: Sequence[int] | None, keep_dimensions: bool
-) -> Value:
+def _reduced(node: Lowering, op_type: str, x: Value, axes: Sequence[int] | None, keep_dimensions: bool) -> Value:
     """Over no axes at all the function is applied to each element: a new axis of size 1 is reduced away."""
     axes = range(x.rank) if axes is None else axes
     shape = node.outputs[0].shape

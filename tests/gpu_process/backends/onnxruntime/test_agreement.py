@@ -47,7 +47,9 @@ def test_an_operator_agrees_with_the_reference(name: str) -> None:
                 _assert_agrees(given[output], expected, f"{case} of {types}, {output}")
 
 
-def _run(context: BackendContext, case: Case, types: dict[str, DataType], operands: dict[str, object]) -> dict[str, Array]:
+def _run(
+    context: BackendContext, case: Case, types: dict[str, DataType], operands: dict[str, object]
+) -> dict[str, Array]:
     builder, inputs = context.builder(), {}
 
     def entered(slot: str, shape: tuple[int, ...], array: Array) -> int:
@@ -75,5 +77,9 @@ def _assert_agrees(given: Array, wanted: Array, what: str) -> None:
     half = given.dtype == np.float16
     with np.errstate(invalid="ignore"):
         np.testing.assert_allclose(
-            given.astype(np.float64), wanted.astype(np.float64), rtol=2e-3 if half else 2e-5, atol=2e-4 if half else 2e-6, err_msg=what
+            given.astype(np.float64),
+            wanted.astype(np.float64),
+            rtol=2e-3 if half else 2e-5,
+            atol=2e-4 if half else 2e-6,
+            err_msg=what,
         )
