@@ -2,6 +2,7 @@
 
 from gpu_process.backends._interface import BackendOptions
 from gpu_process.backends.reference._backend import ReferenceBackend
+from gpu_process.backends.reference._kernels import kernel
 
 
 def create(options: BackendOptions) -> ReferenceBackend:
@@ -9,4 +10,4 @@ def create(options: BackendOptions) -> ReferenceBackend:
     return ReferenceBackend(options)
 
 
-__all__ = ["ReferenceBackend", "create"]
+__all__ = ["ReferenceBackend", "create", "kernel"]

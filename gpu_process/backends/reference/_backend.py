@@ -32,7 +32,6 @@ from gpu_process.backends.reference._packing import pack, unpack, value_dtype
 from ipc.descriptors import Descriptor
 from ipc.graph import Graph, OperandId, Operation
 from ipc.limits import SupportLimits
-from ipc.operators import REGISTRY, Operator
 
 
 class ReferenceBackend:
@@ -162,10 +161,11 @@ def _steps(graph: Graph) -> list[_Step]:
 
 def _step(operation: Operation, operands: Sequence[Descriptor], dead: tuple[OperandId, ...]) -> _Step:
     operator = operation.operator
+    kernel = KERNELS[operator]
     descriptors = tuple(operands[operand] for operand in operation.outputs)
-    extra = {"output": descriptors[0]} if _wants_output(operator) else {}
+    extra = {"output": descriptors[0]} if _wants_output(kernel) else {}
     return _Step(
-        kernel=partial(KERNELS[operator], **operation.attributes, **extra),
+        kernel=partial(kernel, **operation.attributes, **extra),
         operands=tuple(operation.operands[slot] for slot in operator.slots),
         outputs=operation.outputs,
         descriptors=descriptors,
@@ -174,14 +174,9 @@ def _step(operation: Operation, operands: Sequence[Descriptor], dead: tuple[Oper
     )
 
 
-def _wants_output(operator: Operator) -> bool:
-    return operator.name in _wanting_output()
-
-
-@cache
-def _wanting_output() -> frozenset[str]:
-    signatures = {name: inspect.signature(KERNELS[REGISTRY[name]]) for name in KERNELS.entries()}
-    return frozenset(name for name, signature in signatures.items() if "output" in signature.parameters)
+@cache  # a long graph has few kernels
+def _wants_output(kernel: Callable[..., Any]) -> bool:
+    return "output" in inspect.signature(kernel).parameters
 
 
 def _widened(values: Mapping[OperandId, Array], operand: OperandId | tuple[OperandId, ...] | None) -> Any:
