@@ -70,6 +70,9 @@ class HostOptions:
         kinds = typing.get_type_hints(type(self))
         for name in _FIELDS:
             value = getattr(self, name)
+            if isinstance(value, list):  # as JSON and users write it
+                value = tuple(value)
+                object.__setattr__(self, name, value)
             if not _is_a(value, kinds[name]):
                 raise OptionsError(f"option {name}: {value!r} is not of type {_name_of(kinds[name])}")
             if name in CHOICES and value not in CHOICES[name]:
@@ -96,10 +99,7 @@ class HostOptions:
             raise OptionsError("options: not a JSON object")
         if unknown := sorted(values.keys() - set(_FIELDS)):
             raise OptionsError(f"options: unknown: {', '.join(unknown)}")
-        arguments: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
-        }
-        return cls(**arguments)
+        return cls(**values)
 
     @property
     def process_groups(self) -> tuple[tuple[str, ...], ...]:
