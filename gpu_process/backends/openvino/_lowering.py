@@ -191,6 +191,14 @@ def in_float32(node: Node, value: Value, function: Callable[[Value], Value]) -> 
     return convert(function(convert(value, DataType.FLOAT32)), node.output.data_type)
 
 
+def absolute(value: Value) -> Value:
+    """|x|. OpenVINO 2026.4 drops Abs from a converted rank-1 constant, taking it for a computation with shapes."""
+    shape = list((value.output(0) if isinstance(value, ov.Node) else value).get_shape())
+    if len(shape) != 1:
+        return opset.absolute(value)
+    return reshape(opset.absolute(reshape(value, [1, *shape])), shape)
+
+
 def divide(a: Value, b: Value) -> Value:
     """A division that stays one: OpenVINO multiplies by the reciprocal otherwise, which for large and denormal
     divisors is 0 or infinite."""
@@ -205,7 +213,10 @@ def truth(condition: Value) -> Value:
 
 
 def keep_nan(source: Value, result: Value) -> Value:
-    """`result`, but NaN where `source` is: many kernels lose it."""
+    """`result`, but NaN where `source` is: many kernels lose it. Integers have none."""
+    output = source.output(0) if isinstance(source, ov.Node) else source
+    if not output.get_element_type().is_real():
+        return result
     return opset.select(opset.is_nan(source), source, result)
 
 

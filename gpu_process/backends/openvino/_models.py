@@ -13,8 +13,10 @@ from openvino import opset15 as opset
 from gpu_process.backends._interface import Array, BackendError, BackendOptions
 from gpu_process.backends.openvino._lowering import LOWERINGS, TYPES, Node, Value
 from gpu_process.backends.reference import ReferenceBackend
+from ipc import operators as ops
 from ipc.errors import escape_label
 from ipc.graph import Graph, OperandId, Operation, SlotOperands
+from ipc.operators import Operator
 
 
 class Model(Protocol):
@@ -44,7 +46,9 @@ class OpenVinoModel:
         self, core: ov.Core, graph: Graph, constants: Mapping[OperandId, Array], properties: Mapping[str, Any]
     ) -> None:
         self._constants = list(constants.values())  # OpenVINO holds addresses only
-        lowered = _lowered(graph, {operand: _writable_alias(array) for operand, array in constants.items()})
+        carried = _constants_to_carry(graph, constants)
+        self._carried = [constants[operand] for operand in carried]
+        lowered = _lowered(graph, {operand: _writable_alias(array) for operand, array in constants.items()}, carried)
         try:
             self._compiled = core.compile_model(lowered, "CPU", dict(properties))
         except RuntimeError as error:
@@ -53,7 +57,7 @@ class OpenVinoModel:
 
     def bind(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> Callable[[], None]:
         request = self._compiled.create_infer_request()
-        for index, array in enumerate(inputs):
+        for index, array in enumerate((*inputs, *self._carried)):
             request.set_input_tensor(index, ov.Tensor(_writable_alias(array), shared_memory=True))
         for index, array in enumerate(outputs):
             request.set_output_tensor(index, ov.Tensor(array, shared_memory=True))
@@ -78,12 +82,41 @@ class _Run:
             raise BackendError(f"OpenVINO can't run {self._model.description}: {_reason(error)}") from error
 
 
-def _lowered(graph: Graph, constants: Mapping[OperandId, Array]) -> ov.Model:
+_FORGIVING: frozenset[Operator] = frozenset(
+    {ops.matmul, ops.gemm, ops.conv2d, ops.conv_transpose2d, ops.gru, ops.gru_cell, ops.lstm, ops.lstm_cell}
+)
+"""Operators to whose sums a denormal weight adds nothing that a tolerance would notice."""
+
+
+def _constants_to_carry(graph: Graph, constants: Mapping[OperandId, Array]) -> list[OperandId]:
+    """The constants that have to be inputs of the model: as constants, their denormal elements would become 0."""
+    used = {
+        operand
+        for operation in graph.operations
+        if operation.operator not in _FORGIVING
+        for operand in operation.operand_ids()
+    }
+    return [operand for operand, array in constants.items() if operand in used and _has_denormals(array)]
+
+
+def _has_denormals(array: Array) -> bool:
+    if array.dtype != np.float32:
+        return False
+    bits = np.atleast_1d(array).view(np.uint32) << 1  # without the sign
+    return bool(np.any((bits != 0) & (bits < _LEAST_NORMAL)))
+
+
+_LEAST_NORMAL = np.uint32(1 << 24)  # of float32's bits, shifted as above
+
+
+def _lowered(graph: Graph, constants: Mapping[OperandId, Array], carried: Sequence[OperandId]) -> ov.Model:
     values: dict[OperandId, Value] = {
-        operand: opset.constant(array, shared_memory=True).output(0) for operand, array in constants.items()
+        operand: opset.constant(array, shared_memory=True).output(0)
+        for operand, array in constants.items()
+        if operand not in carried
     }
     parameters = []
-    for _, operand in graph.inputs:
+    for operand in (*(operand for _, operand in graph.inputs), *carried):
         descriptor = graph.operands[operand]
         parameter = opset.parameter(list(descriptor.shape), TYPES[descriptor.data_type])
         parameters.append(parameter)

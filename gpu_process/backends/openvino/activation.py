@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from openvino import opset15 as opset
 
-from gpu_process.backends.openvino._lowering import Node, Value, follows_product, in_float32, keep_nan, lowers
+from gpu_process.backends.openvino._lowering import Node, Value, absolute, follows_product, in_float32, keep_nan, lowers
 from ipc import operators as ops
 
 
@@ -51,7 +51,7 @@ def gelu(node: Node, input: Value) -> Value:
         return opset.gelu(input, "erf")
 
     def accurate(x: Value) -> Value:
-        z = opset.multiply(opset.absolute(x), _float32(math.sqrt(0.5)))
+        z = opset.multiply(absolute(x), _float32(math.sqrt(0.5)))
         t = opset.divide(_float32(1), opset.add(opset.multiply(z, _float32(0.5)), _float32(1)))
         exponent = opset.subtract(_polynomial(t, _ERFC), opset.multiply(z, z))
         tail = opset.multiply(opset.multiply(t, opset.exp(exponent)), _float32(0.5))  # the normal law beyond |x|
@@ -127,7 +127,7 @@ def softplus(node: Node, input: Value) -> Value:
     """
 
     def accurate(x: Value) -> Value:
-        u = opset.exp(opset.negative(opset.absolute(x)))
+        u = opset.exp(opset.negative(absolute(x)))
         s = opset.divide(u, opset.add(u, _float32(2)))
         series = _polynomial(opset.multiply(s, s), [2 / (2 * term + 1) for term in range(_ATANH_TERMS)])
         return keep_nan(x, opset.add(opset.relu(x), opset.multiply(s, series)))
@@ -137,7 +137,7 @@ def softplus(node: Node, input: Value) -> Value:
 
 @lowers(ops.softsign)
 def softsign(node: Node, input: Value) -> Value:
-    return opset.divide(input, opset.add(opset.absolute(input), node.scalar(1)))
+    return opset.divide(input, opset.add(absolute(input), node.scalar(1)))
 
 
 @lowers(ops.tanh)

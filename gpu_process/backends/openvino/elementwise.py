@@ -12,6 +12,7 @@ from gpu_process.backends.openvino._lowering import (
     MOVABLE,
     Node,
     Value,
+    absolute,
     convert,
     divide,
     follows_product,
@@ -30,7 +31,7 @@ _BINARY: dict[Operator, Callable[[Any, Any], Any]] = {
     ops.pow: opset.power,
 }
 _UNARY: dict[Operator, Callable[[Any], Any]] = {
-    ops.abs: opset.absolute,
+    ops.abs: absolute,
     ops.ceil: opset.ceiling,
     ops.cos: opset.cos,
     ops.floor: opset.floor,

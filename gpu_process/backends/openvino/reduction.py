@@ -9,7 +9,7 @@ import numpy as np
 from openvino import Type
 from openvino import opset15 as opset
 
-from gpu_process.backends.openvino._lowering import Node, Value, int_constant, lowers, on_reference
+from gpu_process.backends.openvino._lowering import Node, Value, absolute, int_constant, lowers, on_reference
 from ipc import operators as ops
 from ipc.operators import Operator
 
@@ -76,7 +76,7 @@ def reduce_log_sum_exp(node: Node, input: Value, *, keep_dimensions: bool, **_ax
     """Shifted by the greatest element, so that nothing overflows; infinite ones are not shifted by: inf - inf."""
     axes = int_constant(_axes(node))
     greatest = _extreme(node, opset.reduce_max, input, keep_dimensions=True)
-    infinite = opset.equal(opset.absolute(greatest), node.scalar(np.inf))
+    infinite = opset.equal(absolute(greatest), node.scalar(np.inf))
     shift = opset.select(infinite, node.scalar(0), greatest)
     total = opset.reduce_sum(opset.exp(opset.subtract(input, shift)), axes, True)
     result = opset.add(opset.log(total), shift)
