@@ -13,7 +13,7 @@ from gpu_process.backends import BackendError, BackendOptions, load_backend
 from gpu_process.exit_status import EXIT_START_FAILED
 from gpu_process.quotas import Quotas
 from gpu_process.running_note import RunningNote
-from gpu_process.sandbox import Report, SandboxError, SandboxSpec, enter_namespaces, lock_in, restrict_filesystem
+from gpu_process.sandbox import Level, Report, SandboxError, SandboxSpec, enter_namespaces, lock_in, restrict_filesystem
 from gpu_process.service import GpuService
 from ipc.channel import ChannelClosed, MessageSocket
 from ipc.generated.webnn.v1.session_pb2 import GpuReply, GpuRequest, Ready, SessionReport, StartFailed, StatusReply
@@ -68,6 +68,8 @@ def _start(
     options: HostOptions,
 ) -> tuple[GpuService, Report]:
     enter_namespaces(spec, lifeline=endowment.lifeline)
+    if spec.level is not Level.STRICT:  # there it is for the processes that guard this one
+        os.close(endowment.lifeline)
     restrict_filesystem(spec)
     sys.setswitchinterval(_SWITCH_INTERVAL)
     backend_options = BackendOptions(threads=options.threads, in_place=options.tensor_memory == "auto")
