@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import concurrent.futures
 from collections.abc import Callable, Coroutine, Generator
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from ipc.errors import MLError
@@ -19,24 +20,27 @@ T = TypeVar("T")
 class Promise(concurrent.futures.Future[T], Generic[T]):
     """A future that is settled once; who comes later is not heard. It can't be cancelled: work under way goes on."""
 
+    _done_callbacks: list[Callable[[concurrent.futures.Future[T]], object]]
+
     def __init__(self) -> None:
         super().__init__()
         self.set_running_or_notify_cancel()
 
     def resolve(self, value: T) -> bool:
         """Settle with a value; whether this was the first to settle it."""
-        try:
-            self.set_result(value)
-        except concurrent.futures.InvalidStateError:
-            return False
-        return True
+        return self._settle(self.set_result, value)
 
     def reject(self, error: BaseException) -> bool:
         """Settle with an exception; whether this was the first to settle it."""
+        return self._settle(self.set_exception, error)
+
+    def _settle(self, settle: Callable[[Any], None], outcome: object) -> bool:
         try:
-            self.set_exception(error)
+            settle(outcome)
         except concurrent.futures.InvalidStateError:
             return False
+        # A future keeps its callbacks, and they keep what came of it: cycles, freed by no `del` of the caller's.
+        self._done_callbacks.clear()
         return True
 
     def __await__(self) -> Generator[Promise[T], None, T]:
@@ -48,19 +52,20 @@ class Promise(concurrent.futures.Future[T], Generic[T]):
 def start(coroutine: Coroutine[Promise[Any], None, T]) -> Promise[T]:
     """Run a coroutine that awaits only promises; what it returns or raises settles the result."""
     outcome: Promise[T] = Promise()
-
-    def step(_: object = None) -> None:
-        try:
-            awaited = coroutine.send(None)
-        except StopIteration as end:
-            outcome.resolve(end.value)
-        except BaseException as error:  # handed on, not swallowed: KeyboardInterrupt reaches the caller as it is
-            outcome.reject(error)
-        else:
-            awaited.add_done_callback(step)
-
-    step()
+    _step(coroutine, outcome)
     return outcome
+
+
+def _step(coroutine: Coroutine[Promise[Any], None, T], outcome: Promise[T], _: object = None) -> None:
+    # A function and no closure over itself: that would be a cycle, and what it made would wait for a collection.
+    try:
+        awaited = coroutine.send(None)
+    except StopIteration as end:
+        outcome.resolve(end.value)
+    except BaseException as error:  # handed on, not swallowed: KeyboardInterrupt reaches the caller as it is
+        outcome.reject(error)
+    else:
+        awaited.add_done_callback(partial(_step, coroutine, outcome))
 
 
 def wait(promise: Promise[T], timeout: float | None, discard: Callable[[T], None] | None = None) -> T:

@@ -52,7 +52,8 @@ class Watcher:
     def soon(self, job: Job) -> None:
         """Do the job in the watcher's thread. Takes no lock."""
         self._jobs.append(job)
-        os.eventfd_write(self._wake, 1)
+        if self._wake >= 0:
+            os.eventfd_write(self._wake, 1)
 
     def after(self, seconds: float, job: Job) -> None:
         """Do the job later."""
@@ -66,8 +67,10 @@ class Watcher:
             self._thread.join()
 
     def __del__(self) -> None:
-        # Not before: a late `soon` must never write to whatever descriptor has the number then.
-        os.close(self._wake)
+        # Not before: a late `soon` must never write to whatever descriptor has the number then. One may come even now,
+        # from the finalizer of what is collected together with this.
+        wake, self._wake = self._wake, -1
+        os.close(wake)
 
     def _stop(self) -> None:
         self._closing = True
@@ -85,6 +88,7 @@ class Watcher:
             while self._timers and self._timers[0][0] <= time.monotonic():
                 _guarded(heapq.heappop(self._timers)[2])
         self._selector.close()
+        self._timers.clear()  # they refer to what refers to us, and our descriptor should not wait for a collection
 
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError):  # nobody has written since

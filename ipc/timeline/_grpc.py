@@ -296,9 +296,10 @@ class GrpcTimeline:
                     self._complete(completion)
             reason = "the GPU process ended the timeline"
         except grpc.RpcError as error:
-            # What a stream raises is also its call, which has the code and the details.
-            call: Any = error
+            # What a stream raises is its call, which has the code and the details.
+            call: Any = error.with_traceback(None)  # or our own frame and the call would keep each other
             reason = f"the timeline failed: {call.code().name}: {call.details()}"
+            del call
         except CodecError as error:
             self._call.cancel()
             reason = f"the GPU process sent a completion that can't be: {error}"

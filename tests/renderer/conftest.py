@@ -15,18 +15,18 @@ def ml() -> Iterator[ML]:
         yield ml
 
 
-@pytest.fixture()
+@pytest.fixture
 def context(ml: ML) -> Iterator[MLContext]:
     with ml.create_context() as context:
         yield context
 
 
-@pytest.fixture()
+@pytest.fixture
 def other_context(ml: ML) -> Iterator[MLContext]:
     with ml.create_context() as context:
         yield context
 
 
-@pytest.fixture()
+@pytest.fixture
 def builder(context: MLContext) -> MLGraphBuilder:
     return MLGraphBuilder(context)

@@ -110,9 +110,8 @@ def test_errors_are_those_of_the_blocking_api() -> None:
             await builder.build({})
         with pytest.raises(MLTypeError, match="dimension 0"):
             await context.create_tensor("float32", (0,))
-        with await builder.build({"y": builder.neg(x)}):
-            with pytest.raises(InvalidStateError, match="already"):
-                await builder.build({"y": x})
+        with await builder.build({"y": builder.neg(x)}), pytest.raises(InvalidStateError, match="already"):
+            await builder.build({"y": x})
 
     run(work)
 
@@ -136,17 +135,18 @@ def test_lost_can_be_awaited_by_many_and_cancelled_by_one() -> None:
 
 
 def test_an_event_loop_that_ends_early_does_not_disturb() -> None:
-    async def main() -> aio.ML:
+    async def main() -> tuple[aio.ML, aio.MLContext]:
         ml = aio.ML(backend="reference")
         context = await ml.create_context()
         task = asyncio.create_task(asyncio.wait_for(context.lost, 60))
         await asyncio.sleep(0)
         assert not task.done()
-        return ml
+        return ml, context
 
-    ml = asyncio.run(main())
+    ml, context = asyncio.run(main())
     ml.destroy()
     asyncio.run(ml.wait_destroyed())
+    assert context.lost.done()
 
 
 def test_no_threads_but_those_of_the_core() -> None:

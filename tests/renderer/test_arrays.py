@@ -57,7 +57,7 @@ def test_arrays_of_type_and_shape_and_raw_bytes_match(data: Any) -> None:
     ids=["shape", "flat", "float64", "int32", "big-endian", "object", "bool", "short", "long", "array.array shape"],
 )
 def test_all_else_does_not(data: Any) -> None:
-    with pytest.raises(MLTypeError, match="^data: "):
+    with pytest.raises(MLTypeError, match=r"^data: "):
         bytes_of(data, FLOATS)
 
 
@@ -100,7 +100,7 @@ def test_a_tensor_can_be_read_into_what_is_large_enough(out: Any) -> None:
     ids=["smaller", "type", "not contiguous", "read-only", "strided memoryview"],
 )
 def test_a_tensor_can_not_be_read_into_anything_else(out: Any) -> None:
-    with pytest.raises(MLTypeError, match="^out: "):
+    with pytest.raises(MLTypeError, match=r"^out: "):
         check_out(as_array(out), FLOATS, "out")
 
 

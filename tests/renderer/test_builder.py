@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from renderer import (
-    Descriptor,
     DataType,
+    Descriptor,
     InvalidStateError,
     MLContext,
     MLGraphBuilder,
@@ -192,12 +192,11 @@ def test_only_a_living_constant_tensor_of_the_context_is_a_constant(
     context: MLContext, other_context: MLContext, builder: MLGraphBuilder
 ) -> None:
     data = np.zeros(2, np.float32)
-    with other_context.create_constant_tensor("float32", (2,), data) as foreign:
-        with pytest.raises(MLTypeError, match="another context"):
-            builder.constant(foreign)
-    with context.create_tensor("float32", (2,)) as tensor:
-        with pytest.raises(MLTypeError, match="not constant"):
-            builder.constant(tensor)
+    foreign = other_context.create_constant_tensor("float32", (2,), data)
+    with foreign, pytest.raises(MLTypeError, match="another context"):
+        builder.constant(foreign)
+    with context.create_tensor("float32", (2,)) as tensor, pytest.raises(MLTypeError, match="not constant"):
+        builder.constant(tensor)
     destroyed = context.create_constant_tensor("float32", (2,), data)
     destroyed.destroy()
     with pytest.raises(MLTypeError, match="destroyed"):

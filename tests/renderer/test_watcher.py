@@ -14,7 +14,7 @@ import pytest
 from renderer._watcher import Watcher
 
 
-@pytest.fixture()
+@pytest.fixture
 def watcher() -> Iterator[Watcher]:
     watcher = Watcher()
     yield watcher
