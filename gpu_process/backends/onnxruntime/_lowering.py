@@ -8,11 +8,10 @@ turn out unused: those are dropped before the model is made.
 
 from __future__ import annotations
 
-import copy
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -67,6 +66,24 @@ class Body:
     outputs: Sequence[Value]
 
 
+@dataclass(slots=True)
+class _Module:
+    """What a graph shares with the bodies in it.
+
+    Attributes:
+        constants: names of what follows from constants alone.
+        makers: the node that made each value, by the name of its first output.
+        shared: small initializers by type, shape and content.
+    """
+
+    guards: bool
+    constants: set[str]
+    initializers: dict[str, tuple[Value, Array]] = field(default_factory=dict)
+    makers: dict[str, Node] = field(default_factory=dict)
+    shared: dict[tuple[str, tuple[int, ...], bytes], Value] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+
 class Lowering:
     """Writes nodes; `node` in the lowerings.
 
@@ -74,24 +91,32 @@ class Lowering:
     are reordered once.
 
     Attributes:
-        guards: whether hostile values are held back.
         nodes: written so far, in topological order.
-        initializers: our own constants by name, with their content.
         operation: index of the operation being lowered.
         outputs: descriptors of its outputs.
     """
 
-    def __init__(self, constants: Iterable[Value], *, guards: bool) -> None:
-        self.guards = guards
+    def __init__(self, module: _Module, operation: int = 0) -> None:
         self.nodes: list[Node] = []
-        self.initializers: dict[str, tuple[Value, Array]] = {}
-        self.operation = 0
+        self.operation = operation
         self.outputs: Sequence[Descriptor] = ()
-        self._numbers = itertools.count()
-        self._shared: dict[tuple[str, tuple[int, ...], bytes], Value] = {}
-        self._makers: dict[str, Node] = {}
-        self._constants = {value.name for value in constants}
+        self._module = module
         self._folded: dict[str, list[Value]] = {}
+
+    @classmethod
+    def of_graph(cls, constants: Iterable[Value], *, guards: bool) -> Lowering:
+        """A writer for a graph with these constants."""
+        return cls(_Module(guards, {value.name for value in constants}))
+
+    @property
+    def guards(self) -> bool:
+        """Whether hostile values are to be held back."""
+        return self._module.guards
+
+    @property
+    def initializers(self) -> Mapping[str, tuple[Value, Array]]:
+        """Our own constants by name, with their content."""
+        return self._module.initializers
 
     def __call__(
         self,
@@ -115,12 +140,12 @@ class Lowering:
         outputs: Sequence[tuple[ElementType, tuple[int, ...]] | None],
         **attributes: Any,
     ) -> list[Value]:
-        """Write a node with several outputs of the given types and shapes; None leaves one out, of it and the result."""
+        """Write a node with outputs of the given types and shapes; None leaves one out, of the node and the result."""
         names = ["" if value is None else value.name for value in inputs]
         while not names[-1]:  # LayerNormalization reads what an empty last name stands for, and segfaults
             names.pop()
         key = None
-        if self._constants.issuperset(names):
+        if self._module.constants.issuperset(names):
             key = repr((op_type, names, outputs, attributes))
             if key in self._folded:
                 return self._folded[key]
@@ -128,19 +153,16 @@ class Lowering:
         made_names = tuple("" if value is None else value.name for value in made)
         node = Node(op_type, tuple(names), made_names, attributes, self.operation)
         self.nodes.append(node)
-        self._makers[made_names[0]] = node
+        self._module.makers[made_names[0]] = node
         results = [value for value in made if value is not None]
         if key is not None:
-            self._constants.update(made_names)
+            self._module.constants.update(made_names)
             self._folded[key] = results
         return results
 
     def body(self) -> Lowering:
         """A writer for the graph inside a node; it sees all values of this one."""
-        inner = copy.copy(self)
-        inner.nodes = []
-        inner._folded = {}  # what is written in the body can't be used outside
-        return inner
+        return Lowering(self._module, self.operation)
 
     def finished(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> Body:
         """What a writer made by `body` wrote. Each output is the result of a node of its own."""
@@ -152,7 +174,7 @@ class Lowering:
 
     def maker(self, value: Value) -> Node | None:
         """The node that has the value as its first output; None for inputs and constants."""
-        return self._makers.get(value.name)
+        return self._module.makers.get(value.name)
 
     # --- constants --------------------------------------------------------------------------------------------------
 
@@ -160,13 +182,14 @@ class Lowering:
         """An initializer of ours; equal small ones are shared."""
         data_type = _OF_DTYPE[array.dtype]
         key = (array.dtype.char, array.shape, array.tobytes()) if array.nbytes <= INLINE_BYTES else None
-        if key is not None and key in self._shared:
-            return self._shared[key]
-        value = Value(f"k{next(self._numbers)}", data_type, array.shape)
-        self._constants.add(value.name)
-        self.initializers[value.name] = value, np.ascontiguousarray(array).reshape(array.shape)
+        module = self._module
+        if key is not None and key in module.shared:
+            return module.shared[key]
+        value = Value(f"k{next(module.numbers)}", data_type, array.shape)
+        module.constants.add(value.name)
+        module.initializers[value.name] = value, np.ascontiguousarray(array).reshape(array.shape)
         if key is not None:
-            self._shared[key] = value
+            module.shared[key] = value
         return value
 
     def scalar(self, number: MLNumber, like: Value) -> Value:
@@ -244,7 +267,7 @@ class Lowering:
         return self("Concat", *values, shape=(*first[:axis], total, *first[axis + 1 :]), axis=axis)
 
     def _fresh(self, data_type: ElementType, shape: tuple[int, ...]) -> Value:
-        return Value(f"t{next(self._numbers)}", data_type, shape)
+        return Value(f"t{next(self._module.numbers)}", data_type, shape)
 
 
 def in_float32(lowering: Callable[..., Lowered]) -> Callable[..., Lowered]:

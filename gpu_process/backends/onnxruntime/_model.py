@@ -59,7 +59,7 @@ def lower(graph: Graph, constants: Mapping[OperandId, Array], *, guards: bool) -
     inputs = {name: Value.described(f"v{operand}", graph.operands[operand]) for name, operand in graph.inputs}
     given = {operand: Value.described(f"c{operand}", graph.operands[operand]) for operand in constants}
     values = {operand: inputs[name] for name, operand in graph.inputs} | given
-    node = Lowering(given.values(), guards=guards)
+    node = Lowering.of_graph(given.values(), guards=guards)
     for index, operation in enumerate(graph.operations):
         node.operation = index
         node.outputs = [graph.operands[operand] for operand in operation.outputs]
@@ -70,7 +70,8 @@ def lower(graph: Graph, constants: Mapping[OperandId, Array], *, guards: bool) -
     outputs = _distinct_outputs(node, [(name, values[operand]) for name, operand in graph.outputs])
     nodes = _needed(node.nodes, [value.name for value in outputs.values()])
     used = {name for each in nodes for name in (*each.inputs, *each.captured)}
-    initializers = node.initializers | {value.name: (value, constants[operand]) for operand, value in given.items()}
+    initializers = dict(node.initializers)
+    initializers.update((value.name, (value, constants[operand])) for operand, value in given.items())
     return LoweredGraph(
         nodes, inputs, outputs, {name: initializer for name, initializer in initializers.items() if name in used}
     )
@@ -136,10 +137,9 @@ def _declare(info: ValueInfoProto, value: Value) -> None:
     info.name = value.name
     tensor = info.type.tensor_type
     tensor.elem_type = value.data_type.stored
-    shape = tensor.shape  # mentioned even if empty: a scalar is not a tensor of unknown rank
-    shape.SetInParent()
+    tensor.shape.SetInParent()  # even if empty: a scalar is not a tensor of unknown rank
     for size in value.stored_shape:
-        shape.dim.add().dim_value = size
+        tensor.shape.dim.add().dim_value = size
 
 
 def _declare_initializer(tensor: TensorProto, value: Value, array: Array) -> None:

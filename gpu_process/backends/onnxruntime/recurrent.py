@@ -7,6 +7,7 @@ gate looks at the new cell state, WebNN's at the previous one: so peepholes can'
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,55 @@ _LSTM_GATES = "iofg"
 
 @lowers(ops.gru)
 @in_float32
-def gru(
+def gru(node: Lowering, *operands: Any, return_sequence: bool, **attributes: Any) -> Lowered:
+    last, sequence = _gru(node, *operands, **attributes)
+    return [last, sequence] if return_sequence else [last]
+
+
+@lowers(ops.gru_cell)
+@in_float32
+def gru_cell(
+    node: Lowering,
+    x: Value,
+    weight: Value,
+    recurrent_weight: Value,
+    hidden_state: Value,
+    bias: Value | None,
+    recurrent_bias: Value | None,
+    **attributes: Any,
+) -> Lowered:
+    """One step of one direction."""
+    operands = (x, weight, recurrent_weight, bias, recurrent_bias, hidden_state)
+    last, _ = _gru(node, *_unsqueezed_each(node, operands), steps=1, direction="forward", **attributes)
+    return node.reshape(last, hidden_state.shape)
+
+
+@lowers(ops.lstm)
+@in_float32
+def lstm(node: Lowering, *operands: Any, return_sequence: bool, **attributes: Any) -> Lowered:
+    hidden, cell, sequence = _lstm(node, *operands, **attributes)
+    return [hidden, cell, sequence] if return_sequence else [hidden, cell]
+
+
+@lowers(ops.lstm_cell)
+@in_float32
+def lstm_cell(
+    node: Lowering,
+    x: Value,
+    weight: Value,
+    recurrent_weight: Value,
+    hidden_state: Value,
+    cell_state: Value,
+    *options: Value | None,
+    **attributes: Any,
+) -> Lowered:
+    """One step of one direction."""
+    operands = (x, weight, recurrent_weight, *options, hidden_state, cell_state)
+    hidden, cell, _ = _lstm(node, *_unsqueezed_each(node, operands), steps=1, direction="forward", **attributes)
+    return [node.reshape(hidden, hidden_state.shape), node.reshape(cell, cell_state.shape)]
+
+
+def _gru(
     node: Lowering,
     x: Value,
     weight: Value,
@@ -34,11 +83,12 @@ def gru(
     steps: int,  # noqa: ARG001 - the first size of x
     hidden_size: int,
     reset_after: bool,
-    return_sequence: bool,
     direction: str,
     layout: str,
     activations: Sequence[str],
-) -> Lowered:
+) -> list[Value]:
+    """[last hidden state, sequence]."""
+
     def ordered(value: Value) -> Value:
         return _in_gate_order(node, value, layout, _GRU_GATES)
 
@@ -62,38 +112,10 @@ def gru(
         direction=_DIRECTIONS[direction],
         activations=[_ACTIVATIONS[name] for name in activations] * directions,
     )
-    return [last, sequence] if return_sequence else [last]
+    return [last, sequence]
 
 
-@lowers(ops.gru_cell)
-def gru_cell(
-    node: Lowering,
-    x: Value,
-    weight: Value,
-    recurrent_weight: Value,
-    hidden_state: Value,
-    bias: Value | None,
-    recurrent_bias: Value | None,
-    **attributes: object,
-) -> Lowered:
-    """One step of one direction."""
-    one = [value and _unsqueezed(node, value) for value in (weight, recurrent_weight, bias, recurrent_bias)]
-    (last,) = gru(
-        node,
-        _unsqueezed(node, x),
-        *one,
-        _unsqueezed(node, hidden_state),
-        steps=1,
-        return_sequence=False,
-        direction="forward",
-        **attributes,
-    )
-    return node.reshape(last, hidden_state.shape)
-
-
-@lowers(ops.lstm)
-@in_float32
-def lstm(
+def _lstm(
     node: Lowering,
     x: Value,
     weight: Value,
@@ -106,11 +128,12 @@ def lstm(
     *,
     steps: int,  # noqa: ARG001 - the first size of x
     hidden_size: int,
-    return_sequence: bool,
     direction: str,
     layout: str,
     activations: Sequence[str],
-) -> Lowered:
+) -> list[Value]:
+    """[last hidden state, last cell state, sequence]."""
+
     def ordered(value: Value) -> Value:
         return _in_gate_order(node, value, layout, _LSTM_GATES)
 
@@ -138,36 +161,7 @@ def lstm(
         hidden, cell = (node.concat([_unsqueezed(node, way[i]) for way in one_way], 0) for i in (0, 1))
         shape = (x.shape[0], 1, batch, hidden_size)
         sequence = node.concat([node.reshape(way[2], shape) for way in one_way], 1)
-    return [hidden, cell, sequence] if return_sequence else [hidden, cell]
-
-
-@lowers(ops.lstm_cell)
-def lstm_cell(
-    node: Lowering,
-    x: Value,
-    weight: Value,
-    recurrent_weight: Value,
-    hidden_state: Value,
-    cell_state: Value,
-    bias: Value | None,
-    recurrent_bias: Value | None,
-    peephole_weight: Value | None,
-    **attributes: object,
-) -> Lowered:
-    """One step of one direction."""
-    options = (bias, recurrent_bias, peephole_weight)
-    hidden, cell = lstm(
-        node,
-        *(_unsqueezed(node, value) for value in (x, weight, recurrent_weight)),
-        *(value and _unsqueezed(node, value) for value in options),
-        _unsqueezed(node, hidden_state),
-        _unsqueezed(node, cell_state),
-        steps=1,
-        return_sequence=False,
-        direction="forward",
-        **attributes,
-    )
-    return [node.reshape(hidden, hidden_state.shape), node.reshape(cell, cell_state.shape)]
+    return [hidden, cell, sequence]
 
 
 def _scan(
@@ -237,6 +231,10 @@ def _both_biases(node: Lowering, bias: Value | None, recurrent_bias: Value | Non
         return None
     zeros = node.constant(np.zeros(given.shape, given.data_type.dtype))
     return node.concat([bias or zeros, recurrent_bias or zeros], 1)
+
+
+def _unsqueezed_each(node: Lowering, values: Sequence[Value | None]) -> list[Any]:
+    return [value and _unsqueezed(node, value) for value in values]
 
 
 def _unsqueezed(node: Lowering, value: Value) -> Value:
