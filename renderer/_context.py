@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ipc.channel import CONTEXT_METADATA
-from ipc.codec import decode_error, decode_limits, encode_descriptor, encode_graph
+from ipc.codec import decode_limits, encode_descriptor, encode_graph
 from ipc.descriptors import Descriptor
 from ipc.errors import InvalidStateError, MLTypeError, UnknownError, escape_label
 from ipc.generated.webnn.v1 import context_pb2
@@ -72,7 +72,8 @@ class ContextCore(Owned):
         self._backend = info.backend
         self._devices = tuple(info.devices)
         self._device_note = info.device_note
-        self._limits = decode_limits(info.limits)
+        with session.distrusting():
+            self._limits = decode_limits(info.limits)
         self._timeline: TimelineClient = connect(
             options.carrier, session.stub, (*session.metadata, (CONTEXT_METADATA, info.token)), session.fail
         )
@@ -181,9 +182,13 @@ class ContextCore(Owned):
         self._check_open()
         self._check_dimensions(descriptor, "create_tensor")
         request = context_pb2.CreateTensorRequest(
-            context=self._token, descriptor=encode_descriptor(descriptor), readable=readable, writable=writable
+            context=self._token,
+            descriptor=encode_descriptor(descriptor),
+            readable=readable,
+            writable=writable,
+            after=self._timeline.sequence,
         )
-        info = unwrap(await self._call(self._session.stub.CreateTensor, request)).tensor
+        info = (await self._call(self._session.stub.CreateTensor, request)).tensor
         return self._add_tensor(info, descriptor, readable=readable, writable=writable)
 
     async def _create_constant_tensor(self, descriptor: Descriptor, array: Array) -> MLTensor:
@@ -192,9 +197,12 @@ class ContextCore(Owned):
         data = matching_bytes(array, descriptor, "create_constant_tensor")
         with self._offered([data]) as region:
             request = context_pb2.CreateConstantTensorRequest(
-                context=self._token, descriptor=encode_descriptor(descriptor), region=region
+                context=self._token,
+                descriptor=encode_descriptor(descriptor),
+                region=region,
+                after=self._timeline.sequence,
             )
-            info = unwrap(await self._call(self._session.stub.CreateConstantTensor, request)).tensor
+            info = (await self._call(self._session.stub.CreateConstantTensor, request)).tensor
         return self._add_tensor(info, descriptor, constant=True)
 
     async def _compile(self, graph: Graph, constants: Mapping[OperandId, bytes | MLTensor]) -> MLGraph:
@@ -209,7 +217,7 @@ class ContextCore(Owned):
                     graph.constants[operand] = ConstantSource(data._handle.token, is_tensor=True)
             message = encode_graph(graph).SerializeToString()
             chunks = _chunks(message, context=self._token, after=self._timeline.sequence)
-            info = unwrap(await self._call(self._session.stub.CreateGraph, chunks)).graph
+            info = (await self._call(self._session.stub.CreateGraph, chunks)).graph
         inputs, outputs = graph.input_descriptors(), graph.output_descriptors()
         built = MLGraph(self, info.token, inputs, outputs, tuple(info.devices))
         self._add(built, self._graphs)
@@ -377,10 +385,11 @@ class ContextCore(Owned):
     # --- objects and their end ------------------------------------------------------------------------------------
 
     def _add_tensor(self, info: context_pb2.TensorInfo, descriptor: Descriptor, **uses: bool) -> MLTensor:
-        memory = None
+        slot = None
         if info.HasField("slot"):
-            memory = self._session.region(info.slot.region).view(info.slot.offset, descriptor.byte_length)
-        tensor = MLTensor(self, ClientTensor(info.token, descriptor.byte_length, memory), descriptor, **uses)
+            with self._session.distrusting():
+                slot = self._session.slot(info.slot.region, info.slot.offset, descriptor.byte_length)
+        tensor = MLTensor(self, ClientTensor(info.token, descriptor.byte_length, slot), descriptor, **uses)
         self._add(tensor, self._tensors)
         return tensor
 
@@ -462,17 +471,6 @@ class ContextCore(Owned):
 
     def __repr__(self) -> str:
         return f"<MLContext {self._backend} over {self.carrier}{', lost' if self._destroyed else ''}>"
-
-
-def unwrap(reply: Any) -> Any:
-    """The reply, unless it tells an error that a correct renderer can meet.
-
-    Raises:
-        MLError: it does.
-    """
-    if reply.HasField("error"):
-        raise decode_error(reply.error)
-    return reply
 
 
 def _chunks(message: bytes, *, context: bytes, after: int) -> Iterator[context_pb2.CreateGraphChunk]:

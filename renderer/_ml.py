@@ -11,7 +11,7 @@ from ipc.errors import InvalidStateError, MLTypeError
 from ipc.generated.webnn.v1 import context_pb2
 from ipc.options import HostOptions, OptionsError
 from ipc.timeline import CARRIERS
-from renderer._context import ContextCore, ContextOptions, unwrap
+from renderer._context import ContextCore, ContextOptions
 from renderer._conversions import to_choice
 from renderer._host import HostConnection
 from renderer._ownership import Owned
@@ -105,8 +105,7 @@ class MLCore(Owned):
             # The process that this session led to has just died: not what was asked for, and another can be made.
             session = await self._session(wanted)
             reply = await self._ask(session, options)
-        info = unwrap(reply).context
-        return face(self, session, info, options)
+        return face(self, session, reply.context, options)
 
     def _ask(self, session: Session, options: ContextOptions) -> Promise[Any]:
         preference = options.power_preference.upper().replace("-", "_")

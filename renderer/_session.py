@@ -5,11 +5,12 @@ Identity is possession: whoever holds the socket is the session. Over it come th
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import grpc
@@ -23,10 +24,12 @@ from ipc.channel import (
     new_token,
     open_grpc_channel,
 )
+from ipc.codec import decode_error
 from ipc.errors import InvalidStateError, NotSupportedError
 from ipc.generated.webnn.v1 import context_pb2_grpc, session_pb2
 from ipc.shared_memory import Region, map_pool
 from ipc.verdicts import BadMessage
+from renderer._lanes import Lane
 from renderer._promises import Promise
 from renderer._watcher import Watcher
 
@@ -38,6 +41,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 REASON_GRACE = 0.5  # seconds in which the host may say why a session ended; a pending call must fail within one
+CALLS, BUILDS = 8, 4  # under way at a time; half of what a GPU process takes by default
 SEND_TIMEOUT = 5.0  # seconds in which the GPU process must take a packet from its socket
 
 
@@ -70,6 +74,7 @@ class Session:
         self._watcher = watcher
         self._channel: grpc.Channel | None = None
         self._regions: dict[bytes, Region] = {}
+        self._calls, self._builds = Lane(CALLS), Lane(BUILDS)
         self._receiving = threading.Lock()
         self._reason: str | None = None
         self._dependents: weakref.WeakSet[Dependent] = weakref.WeakSet()
@@ -86,35 +91,70 @@ class Session:
 
         Raises (from the promise):
             InvalidStateError: the session is lost.
+            MLError: the reply tells an error that a correct renderer can meet.
         """
         reply: Promise[Any] = Promise()
+        lane = self._builds if method is self.stub.CreateGraph else self._calls
 
         def reject(_: object = None) -> None:
             reply.reject(InvalidStateError(f"the context is lost: {self.lost.result()}"))
 
         def settle(rpc: Any) -> None:
+            lane.leave()
             if rpc.code() is grpc.StatusCode.OK:
-                reply.resolve(rpc.result())
+                self._settle(reply, rpc.result())
             else:
                 self.fail(f"a call failed: {rpc.code().name}: {rpc.details()}")
                 self.lost.add_done_callback(reject)
 
-        if self.lost.done():
-            reject()
-            return reply
-        try:
-            rpc = method.future(request, metadata=self.metadata)
-        except ValueError:  # gRPC's word for a channel that was closed in this moment
-            self.lost.add_done_callback(reject)
-        else:
+        def begin() -> bool:
+            if self.lost.done():
+                reject()
+                return False
+            try:
+                rpc = method.future(request, metadata=self.metadata)
+            except ValueError:  # gRPC's word for a channel that was closed in this moment
+                self.lost.add_done_callback(reject)
+                return False
             rpc.add_done_callback(settle)
+            return True
+
+        lane.enter(begin)
         return reply
 
-    def region(self, token: bytes) -> Region:
-        """A region that the GPU process has offered; its packet precedes every message that names it."""
+    def _settle(self, reply: Promise[Any], message: Any) -> None:
+        if "error" not in message.DESCRIPTOR.fields_by_name or not message.HasField("error"):
+            reply.resolve(message)
+            return
+        try:
+            with self.distrusting():
+                reply.reject(decode_error(message.error))
+        except InvalidStateError as error:
+            reply.reject(error)
+
+    def slot(self, token: bytes, offset: int, length: int) -> memoryview:
+        """A part of a region that the GPU process has offered; its packet precedes every message that names it.
+
+        Raises:
+            KeyError: there is no such region.
+            ValueError: the part is not within it.
+        """
         if token not in self._regions:
             self._drain()
-        return self._regions[token]
+        return self._regions[token].view(offset, length)
+
+    @contextlib.contextmanager
+    def distrusting(self) -> Iterator[None]:
+        """For what is made of a reply: one that a correct GPU process could not have sent ends the session.
+
+        Raises:
+            InvalidStateError: it was such a reply.
+        """
+        try:
+            yield
+        except (BadMessage, KeyError, ValueError) as error:
+            self.fail(f"the GPU process sent a reply that can't be: {error!r}")
+            raise InvalidStateError("the context is lost: the GPU process sent a reply that can't be") from error
 
     def offer(self, descriptor: int, size: int) -> bytes:
         """Hand over a sealed region; the token it is called by. The descriptor stays the caller's."""

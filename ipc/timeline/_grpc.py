@@ -198,12 +198,12 @@ class GrpcTimeline:
         return handle
 
     def destroy_tensor(self, tensor: ClientTensor) -> None:
-        with self._order():
+        with self._order(frees=True):
             self._bindings.forget(tensor)
             tensor.last_use = self._issue(_Destroy(tensor=tensor.token))
 
     def destroy_graph(self, graph: bytes) -> None:
-        with self._order():
+        with self._order(frees=True):
             self._bindings.forget(graph)
             self._issue(_Destroy(graph=graph))
 
@@ -217,17 +217,19 @@ class GrpcTimeline:
             self._queue.clear()
             self._changed.notify_all()
         self._call.cancel()
+        self._bindings = Bindings()  # they hold the tensors' memory
         for read in waiting:
             read.reject(type(error)(str(error)))
 
     # --- issuing ------------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _order(self) -> Iterator[None]:
+    def _order(self, *, frees: bool = False) -> Iterator[None]:
+        # Before the lock, and not by what frees: who frees may be the one that has to tell that this has ended.
+        if not frees and (len(self._queue) >= _MAX_QUEUED or self._queued_bytes >= _MAX_QUEUED_BYTES):
+            self._wait_for_room()
         with self._issuing:
             self._failure.check()
-            if len(self._queue) >= _MAX_QUEUED or self._queued_bytes >= _MAX_QUEUED_BYTES:
-                self._wait_for_room()
             yield
 
     def _wait_for_room(self) -> None:

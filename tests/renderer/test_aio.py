@@ -177,3 +177,13 @@ def test_the_twins_have_the_same_members(name: str) -> None:
         theirs = inspect.signature(asynchronous[method]).parameters
         assert [key for key in ours if key != "timeout"] == list(theirs), method
         assert ("timeout" in ours) == inspect.iscoroutinefunction(asynchronous[method]), method
+
+
+def test_more_tasks_than_the_gpu_process_takes_at_once_wait_for_their_turn() -> None:
+    async def work(context: aio.MLContext) -> None:
+        tensors = await asyncio.gather(*(context.create_tensor("float32", (4,)) for _ in range(100)))
+        graphs = await asyncio.gather(*(negation(context) for _ in range(20)))
+        for made in (*tensors, *graphs):
+            made.destroy()
+
+    run(work)

@@ -242,8 +242,14 @@ context.read_tensor(tensor)
 
 
 def test_ctrl_c_for_the_whole_terminal_reaches_the_script_only() -> None:
-    wait = "try:\n    context.lost.result()\nexcept KeyboardInterrupt:\n    print(context.lost.done(), flush=True)\n"
-    with _script(SCRIPT + "print('waiting', flush=True)\n" + wait) as script:
+    wait = """
+try:
+    print("waiting", flush=True)
+    context.lost.result()
+except KeyboardInterrupt:
+    print(context.lost.done(), flush=True)
+"""
+    with _script(SCRIPT + wait) as script:
         family = _announced(script)
         assert script.stdout is not None
         assert script.stdout.readline() == "waiting\n"
