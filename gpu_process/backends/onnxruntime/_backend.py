@@ -8,8 +8,8 @@ import numpy as np
 import onnxruntime
 
 from gpu_process.backends._interface import Array, BackendOptions, aligned_empty
+from gpu_process.backends.onnxruntime._graph import lower
 from gpu_process.backends.onnxruntime._lowering import LOWERINGS
-from gpu_process.backends.onnxruntime._model import lower
 from gpu_process.backends.onnxruntime._session import CompiledOnnxGraph
 from ipc import operators as ops
 from ipc.descriptors import DataType, Descriptor

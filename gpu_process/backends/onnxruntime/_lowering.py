@@ -36,25 +36,28 @@ class Node:
 
     Attributes:
         operation: index of the graph's operation that it belongs to.
-        captured: names from the enclosing graph that a body among the attributes uses.
+        reads: names of the values that it needs: its inputs, and what a body among the attributes uses from outside.
+        outputs: names, empty for an output left out.
+        results: the outputs that are not left out.
     """
 
-    __slots__ = ("attributes", "captured", "inputs", "op_type", "operation", "outputs")
+    __slots__ = ("attributes", "inputs", "op_type", "operation", "outputs", "reads", "results")
 
     def __init__(
         self,
         op_type: str,
         inputs: tuple[str, ...],
-        outputs: tuple[str, ...],
+        outputs: Sequence[Value | None],
         attributes: Mapping[str, Any],
         operation: int,
     ) -> None:
         self.op_type = op_type
         self.inputs = inputs
-        self.outputs = outputs
+        self.outputs = tuple("" if value is None else value.name for value in outputs)
+        self.results = [value for value in outputs if value is not None]
         self.attributes = attributes
         self.operation = operation
-        self.captured = _captured(attributes["body"]) if "body" in attributes else ()
+        self.reads = (*inputs, *_captured(attributes["body"])) if "body" in attributes else inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +153,13 @@ class Lowering:
             if key in self._folded:
                 return self._folded[key]
         made = [None if output is None else self._fresh(*output) for output in outputs]
-        made_names = tuple("" if value is None else value.name for value in made)
-        node = Node(op_type, tuple(names), made_names, attributes, self.operation)
+        node = Node(op_type, tuple(names), made, attributes, self.operation)
         self.nodes.append(node)
-        self._module.makers[made_names[0]] = node
-        results = [value for value in made if value is not None]
+        self._module.makers[node.outputs[0]] = node
         if key is not None:
-            self._module.constants.update(made_names)
-            self._folded[key] = results
-        return results
+            self._module.constants.update(node.outputs)
+            self._folded[key] = node.results
+        return node.results
 
     def body(self) -> Lowering:
         """A writer for the graph inside a node; it sees all values of this one."""
@@ -297,7 +298,7 @@ def _narrow(node: Lowering, value: Value) -> Value:
 
 def _captured(body: Body) -> tuple[str, ...]:
     defined = {value.name for value in body.inputs}.union(*(node.outputs for node in body.nodes))
-    used = dict.fromkeys(itertools.chain.from_iterable((*node.inputs, *node.captured) for node in body.nodes))
+    used = dict.fromkeys(itertools.chain.from_iterable(node.reads for node in body.nodes))
     return tuple(name for name in used if name and name not in defined)
 
 

@@ -7,8 +7,8 @@ also leads to one. That is more than "each kernel at the edge is plain": the opt
 
 from __future__ import annotations
 
+from gpu_process.backends.onnxruntime._graph import LoweredGraph
 from gpu_process.backends.onnxruntime._lowering import Node
-from gpu_process.backends.onnxruntime._model import LoweredGraph
 from gpu_process.backends.onnxruntime._plain_kernels import PLAIN_KERNELS, PLAIN_WITH_CONSTANTS
 
 _Names = frozenset[str]
@@ -29,7 +29,7 @@ def _variable(lowered: LoweredGraph) -> set[str]:
     """Values that depend on an input."""
     variable = {value.name for value in lowered.inputs.values()}
     for node in lowered.nodes:
-        if not variable.isdisjoint(node.inputs) or not variable.isdisjoint(node.captured):
+        if not variable.isdisjoint(node.reads):
             variable.update(node.outputs)
     return variable
 
@@ -46,8 +46,7 @@ def _leading_to_others(lowered: LoweredGraph, variable: set[str]) -> set[str]:
     leading: set[str] = set()
     for node in reversed(lowered.nodes):
         if not leading.isdisjoint(node.outputs) or not _is_plain(node, variable):
-            leading.update(node.inputs)
-            leading.update(node.captured)
+            leading.update(node.reads)
     return leading & variable
 
 
@@ -55,6 +54,6 @@ def _following(lowered: LoweredGraph, sources: set[str], variable: set[str]) -> 
     """What follows from the sources, or from a kernel that is not plain."""
     following = set(sources)
     for node in lowered.nodes:
-        if not following.isdisjoint(node.inputs) or not _is_plain(node, variable):
+        if not following.isdisjoint(node.reads) or not _is_plain(node, variable):
             following.update(node.outputs)
     return following

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import onnxruntime
 
-from gpu_process.backends._interface import Array, BackendError, BackendOptions
-from gpu_process.backends.onnxruntime._model import LoweredGraph, is_external, serialize
+from gpu_process.backends._interface import Array, BackendError, BackendOptions, aligned_empty
+from gpu_process.backends.onnxruntime._graph import LoweredGraph
+from gpu_process.backends.onnxruntime._model import is_external, serialize
 from gpu_process.backends.onnxruntime._placement import in_place
 from gpu_process.backends.onnxruntime._plain_kernels import PROBED_VERSIONS
+from gpu_process.backends.onnxruntime._segments import Segment, segments
+from gpu_process.backends.onnxruntime._values import Value
 from ipc.graph import Graph
 
 # Both cost time that grows with the square of the number of nodes that share a constant. The lowering shares constants
@@ -21,59 +25,77 @@ _FATAL = 4  # the runtime's severity level; errors arrive as exceptions
 
 
 class CompiledOnnxGraph:
-    """A graph as a session of ONNX Runtime."""
+    """A graph as one session of ONNX Runtime, or a row of them."""
 
     devices: tuple[str, ...] = ("cpu",)
 
     def __init__(self, graph: Graph, lowered: LoweredGraph, options: BackendOptions) -> None:
         self._places = _Places(graph)
-        self._values = lowered.inputs, lowered.outputs
+        self._inputs, self._outputs = lowered.inputs, lowered.outputs
+        with self._places:
+            self._sessions = [_Session(segment, options) for segment in segments(lowered)]
+        self.in_place_inputs, self.in_place_outputs = _in_place(lowered, options)
+
+    def bind(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> _Binding:
+        arrays = {value.name: inputs[name] for name, value in self._inputs.items()}
+        arrays |= {value.name: outputs[name] for name, value in self._outputs.items()}
+        for session in self._sessions:
+            for value in session.segment.outputs:
+                if value.name not in arrays:
+                    arrays[value.name] = aligned_empty(value.stored_shape, value.data_type.dtype)
+        with self._places:
+            return _Binding(self._sessions, arrays, self._places)
+
+    def close(self) -> None:
+        self._sessions = []
+
+
+class _Session:
+    """A segment in the runtime. The constants that it uses by pointer live as long as it does."""
+
+    def __init__(self, segment: Segment, options: BackendOptions) -> None:
+        self.segment = segment
         self._constants = {
             name: onnxruntime.OrtValue.ortvalue_from_numpy(array.reshape(value.stored_shape))
-            for name, (value, array) in lowered.initializers.items()
+            for name, (value, array) in segment.initializers.items()
             if is_external(value, array)
         }
         settings = _settings(options)
         settings.add_external_initializers(list(self._constants), list(self._constants.values()))
-        with self._places:
-            self._session: Any = onnxruntime.InferenceSession(
-                serialize(lowered),
-                settings,
-                providers=["CPUExecutionProvider"],
-                disabled_optimizers=_DISABLED_OPTIMIZERS,
-            )
-        self.in_place_inputs, self.in_place_outputs = _in_place(lowered, options)
+        self._session: Any = onnxruntime.InferenceSession(
+            serialize(segment),
+            settings,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=_DISABLED_OPTIMIZERS,
+        )
 
-    def bind(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> _Binding:
-        named_inputs, named_outputs = self._values
-        with self._places:
-            binding = self._session.io_binding()
-            for name, value in named_inputs.items():
-                array = inputs[name]
-                binding.bind_input(value.name, "cpu", 0, array.dtype, value.stored_shape, array.ctypes.data)
-            for name, value in named_outputs.items():
-                array = outputs[name]
-                binding.bind_output(value.name, "cpu", 0, array.dtype, value.stored_shape, array.ctypes.data)
-        kept = [*inputs.values(), *outputs.values()]
-        return _Binding(self._session, binding, self._places, kept)
+    def bound(self, arrays: Mapping[str, Array]) -> Callable[[], None]:
+        """A run on arrays, by generated name, that stay alive."""
+        binding = self._session.io_binding()
+        for value in self.segment.inputs:
+            binding.bind_input(*_memory(value, arrays))
+        for value in self.segment.outputs:
+            binding.bind_output(*_memory(value, arrays))
+        return functools.partial(self._session.run_with_iobinding, binding)
 
-    def close(self) -> None:
-        self._session = None
-        self._constants = {}
+
+def _memory(value: Value, arrays: Mapping[str, Array]) -> tuple[str, str, int, Any, tuple[int, ...], int]:
+    array = arrays[value.name]
+    return value.name, "cpu", 0, array.dtype, value.stored_shape, array.ctypes.data
 
 
 class _Binding:
-    """A session with the memory it reads and writes."""
+    """Sessions with the memory they read and write."""
 
-    def __init__(self, session: Any, binding: Any, places: _Places, arrays: list[Array]) -> None:
-        self._run = session.run_with_iobinding
-        self._binding = binding
-        self._places = places
+    def __init__(self, sessions: Sequence[_Session], arrays: Mapping[str, Array], places: _Places) -> None:
+        self._runs = [session.bound(arrays) for session in sessions]
         self._arrays = arrays  # the runtime holds bare pointers
+        self._places = places
 
     def run(self) -> None:
         try:
-            self._run(self._binding)
+            for run in self._runs:
+                run()
         except Exception as error:  # the runtime's exceptions have no common base
             raise self._places.error(error) from error
 

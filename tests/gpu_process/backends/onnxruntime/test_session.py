@@ -10,8 +10,10 @@ import pytest
 
 from gpu_process.backends import Backend, BackendError, BackendOptions, load_backend
 from gpu_process.backends.onnxruntime import _session
+from gpu_process.backends.onnxruntime._graph import lower
 from gpu_process.backends.onnxruntime._lowering import LOWERINGS
-from gpu_process.backends.onnxruntime._model import lower, serialize
+from gpu_process.backends.onnxruntime._model import serialize
+from gpu_process.backends.onnxruntime._segments import segments
 from ipc import operators as ops
 from ipc.descriptors import DataType, Descriptor
 from ipc.graph import Graph, Operation
@@ -61,7 +63,8 @@ def test_what_the_caller_calls_things_never_reaches_the_runtime() -> None:
     descriptor = Descriptor(_F32, (2,))
     graph = Graph([descriptor] * 2, [("../secret\0", 0)], {}, [], [("v0", 1)])
     graph.operations.append(Operation(ops.relu, {"input": 0}, {}, (1,), "op7_7 \u202e"))
-    model = onnx.load_from_string(serialize(lower(graph, {}, guards=True)))
+    (segment,) = segments(lower(graph, {}, guards=True))
+    model = onnx.load_from_string(serialize(segment))
     assert "secret" not in str(model)
     assert "op7_7" not in str(model)
 
