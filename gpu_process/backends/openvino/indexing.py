@@ -8,6 +8,8 @@ guard named here runs in NumPy, between models, into int32 memory that nothing e
 
 from __future__ import annotations
 
+import math
+
 from openvino import opset15 as opset
 
 from gpu_process.backends.openvino._lowering import INDICES, MOVABLE, IndexGuard, Node, Value, int_constant, lowers
@@ -47,6 +49,20 @@ def scatter_elements(_node: Node, input: Value, indices: Value, updates: Value, 
     return opset.scatter_elements_update(input, indices, updates, int_constant(axis))
 
 
-@lowers(ops.scatter_nd, input=MOVABLE, indices=INDICES, updates=MOVABLE, output=MOVABLE, guard=_BY_COLUMN)
+def _has_one_update(node: Node) -> bool:
+    """Of several updates of one place the last one has to hold; OpenVINO's threads write them in any order."""
+    shape: tuple[int, ...] = node.inputs["indices"].shape
+    return math.prod(shape[:-1]) == 1
+
+
+@lowers(
+    ops.scatter_nd,
+    input=MOVABLE,
+    indices=INDICES,
+    updates=MOVABLE,
+    output=MOVABLE,
+    when=_has_one_update,
+    guard=_BY_COLUMN,
+)
 def scatter_nd(_node: Node, input: Value, indices: Value, updates: Value) -> Value:
     return opset.scatter_nd_update(input, indices, updates)

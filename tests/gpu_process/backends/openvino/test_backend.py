@@ -122,6 +122,27 @@ def test_the_absolute_value_of_a_converted_constant_is_taken() -> None:
     np.testing.assert_array_equal(bench.compute(y=bench.call("abs", wide))["y"], np.array([1.5, 2], np.float32))
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_of_several_updates_of_one_place_the_last_one_holds(threads: int) -> None:
+    random = np.random.default_rng(3)
+    target = np.zeros((8, 64), np.float32)
+    rows = random.integers(0, 8, 500).astype(np.int32)
+    updates = random.normal(size=(500, 64)).astype(np.float32)
+    wanted = target.copy()
+    for row, update in zip(rows, updates, strict=True):
+        wanted[row] = update
+    bench = Workbench(BackendOptions(threads=threads))
+    x, by_row = bench.place(target), bench.place(rows[:, None])
+    by_element = bench.place(np.repeat(rows[:, None], 64, axis=1))
+    values = bench.place(updates)
+    results = bench.compute(
+        nd=bench.call("scatter_nd", x, by_row, values),
+        elements=bench.call("scatter_elements", x, by_element, values),
+    )
+    np.testing.assert_array_equal(results["nd"], wanted)
+    np.testing.assert_array_equal(results["elements"], wanted)
+
+
 def test_warming_up_leaves_a_backend_that_works() -> None:
     bench = Workbench()
     bench.backend.warm_up()
