@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from gpu_process import quotas
 from gpu_process.backends import Backend, BackendError
@@ -29,7 +29,7 @@ from ipc.codec import (
     parse,
 )
 from ipc.descriptors import MAX_TENSOR_BYTES, Descriptor
-from ipc.errors import InvalidStateError, MLError, NotSupportedError, OperationError, UnknownError
+from ipc.errors import InvalidStateError, MLError, NotSupportedError, OperationError, QuotaExceededError, UnknownError
 from ipc.generated.webnn.v1 import common_pb2, context_pb2, graph_pb2
 from ipc.limits import SupportLimits
 from ipc.operators import with_int4
@@ -44,6 +44,9 @@ _CARRIERS: Final = {
     context_pb2.CARRIER_STREAM: "stream",
 }
 _POWER_PREFERENCES: Final = frozenset(context_pb2.PowerPreference.values()) - {context_pb2.POWER_PREFERENCE_UNSPECIFIED}
+
+
+_Created = TypeVar("_Created")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,12 @@ def create_tensor(
     try:
         context = session.context(decode_token(request.context, "context"))
         descriptor = _descriptor(request, context)
-        tensor = context.create_tensor(descriptor, readable=request.readable, writable=request.writable)
+        tensor = _with_room(
+            context,
+            request.after,
+            session.limit.wait_seconds,
+            lambda: context.create_tensor(descriptor, readable=request.readable, writable=request.writable),
+        )
     except (MLError, MemoryError, ContextEnded) as error:
         return context_pb2.CreateTensorReply(error=_error(error))
     info = context_pb2.TensorInfo(token=tensor.token)
@@ -129,10 +137,25 @@ def create_constant_tensor(
         check_region_part(descriptor, None if region is None else region.size, request.offset, "region")
         assert region is not None
         data = region.memory[request.offset : request.offset + descriptor.byte_length]
-        tensor = context.create_constant_tensor(descriptor, data)
+        tensor = _with_room(
+            context,
+            request.after,
+            session.limit.wait_seconds,
+            lambda: context.create_constant_tensor(descriptor, data),
+        )
     except (MLError, MemoryError, ContextEnded) as error:
         return context_pb2.CreateTensorReply(error=_error(error))
     return context_pb2.CreateTensorReply(tensor=context_pb2.TensorInfo(token=tensor.token))
+
+
+def _with_room(context: Context, after: int, seconds: float, create: Callable[[], _Created]) -> _Created:
+    """Create something; what does not fit may fit when all that was destroyed before is gone."""
+    try:
+        return create()
+    except QuotaExceededError:
+        if context.scheduler.done >= after or not context.scheduler.wait_for(after, seconds):
+            raise
+        return create()
 
 
 def _descriptor(
@@ -183,10 +206,10 @@ def _build(service: Service, session: Session, context: Context, data: bytes, af
     message = parse(graph_pb2.Graph, data)
     check_graph_quotas(message, session.limit)
     graph = decode_graph(message, min(context.limits.max_tensor_byte_length, MAX_TENSOR_BYTES))
-    if not context.scheduler.wait_for(after, session.limit.build_seconds):
+    if not context.scheduler.wait_for(after, session.limit.wait_seconds):
         if context.ended:
             raise ContextEnded("the context is destroyed")
-        raise OperationError(f"build: command {after} of the timeline was not done in {session.limit.build_seconds} s")
+        raise OperationError(f"build: command {after} of the timeline was not done in {session.limit.wait_seconds} s")
     sources = _Sources(session, context)
     validate_graph(graph, context.limits, sources)
     check_cost(graph, session.limit)

@@ -25,17 +25,16 @@ def intermediate_bytes(graph: Graph) -> int:
 
 def _operation_macs(graph: Graph, operation: Operation) -> int:
     operands = graph.operands
+    touched = (*operation.outputs, *operation.operand_ids())
+    elements = max((operands[operand].element_count for operand in touched), default=0)  # a step for each, at least
     estimate = _ESTIMATES.get(operation.operator.name)
     if estimate is None:
-        # One step per element that is read or written.
-        return max(
-            (operands[operand].element_count for operand in (*operation.outputs, *operation.operand_ids())), default=0
-        )
+        return elements
     given = {
         slot: None if value is None or isinstance(value, tuple) else operands[value]
         for slot, value in operation.operands.items()
     }
-    return estimate(given, operation.attributes, operands[operation.outputs[0]])
+    return max(elements, estimate(given, operation.attributes, operands[operation.outputs[0]]))
 
 
 def _matmul(operands: Mapping[str, Any], _: Mapping[str, Any], output: Descriptor) -> int:

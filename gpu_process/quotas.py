@@ -34,7 +34,7 @@ class Quotas:
         graph_macs: multiply-accumulate operations that one dispatch is estimated to take.
         builds: graphs that a session is building at the same time.
         calls: gRPC calls of a session in flight, its timelines not counted.
-        build_seconds: that a build may wait for its place in the timeline.
+        wait_seconds: that a call may wait for its place in the timeline.
     """
 
     sessions: int = 32
@@ -52,7 +52,7 @@ class Quotas:
     graph_macs: int = 10**12
     builds: int = 8
     calls: int = 16
-    build_seconds: int = 60
+    wait_seconds: int = 60
 
     def __post_init__(self) -> None:
         for entry in fields(self):

@@ -200,8 +200,10 @@ class RawContext:
     def connect(self) -> TimelineClient:
         return connect(self.carrier, self.renderer.stub, self.metadata, self.broken.put)
 
-    def create_tensor_reply(self, descriptor: Descriptor = FLOAT, **usage: bool) -> Any:
-        request = context_pb2.CreateTensorRequest(context=self.token, descriptor=encode_descriptor(descriptor), **usage)
+    def create_tensor_reply(self, descriptor: Descriptor = FLOAT, after: int = 0, **usage: bool) -> Any:
+        request = context_pb2.CreateTensorRequest(
+            context=self.token, descriptor=encode_descriptor(descriptor), after=after, **usage
+        )
         return self.renderer.stub.CreateTensor(request, metadata=self.renderer.metadata, timeout=SECONDS)
 
     def tensor(self, descriptor: Descriptor = FLOAT, *, readable: bool = True, writable: bool = True) -> ClientTensor:

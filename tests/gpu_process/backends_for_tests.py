@@ -30,7 +30,8 @@ class MeddlingBackend:
         self.before_run = before_run
         self.before_compile = before_compile
         self.in_place = in_place
-        self.closed = 0
+        self.on_close: Callable[[], object] = lambda: None
+        self.runs = 0
 
     def support_limits(self) -> SupportLimits:
         return self._reference.support_limits()
@@ -53,21 +54,22 @@ class _Meddled:
         self.in_place_outputs = frozenset(name for name, _ in graph.outputs) if backend.in_place else frozenset()
 
     def bind(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> Binding:
-        return _MeddledBinding(self._backend.before_run, self._graph, self._compiled.bind(inputs, outputs))
+        return _MeddledBinding(self._backend, self._graph, self._compiled.bind(inputs, outputs))
 
     def close(self) -> None:
-        self._backend.closed += 1
         self._compiled.close()
+        self._backend.on_close()
 
 
 @dataclass(frozen=True)
 class _MeddledBinding:
-    before: Meddle
+    backend: MeddlingBackend
     graph: Graph
     binding: Binding
 
     def run(self) -> None:
-        self.before(self.graph)
+        self.backend.runs += 1
+        self.backend.before_run(self.graph)
         self.binding.run()
 
 

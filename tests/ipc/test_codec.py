@@ -62,7 +62,7 @@ def _travelled(graph: Graph) -> Graph:
     ("call", "outputs"), VALID, ids=[f"{index}-{case[0].operator}" for index, case in enumerate(VALID)]
 )
 def test_every_operator_travels(call: Any, outputs: list[Descriptor]) -> None:
-    operands, attributes, label = call.bind()
+    operands, attributes, _ = call.bind()
     operator = ops.REGISTRY[call.operator]
     descriptors: list[Descriptor] = []
 
@@ -111,7 +111,7 @@ def test_bytes_are_a_graph_or_a_codec_error(data: bytes) -> None:
         assert error.field  # noqa: PT017 - any outcome but another exception is right
 
 
-# --- one break each -----------------------------------------------------------------------------------------------------
+# --- one break each -----------------------------------------------------------------------------------------------
 
 Break = Callable[[graph_pb2.Graph], object]
 
@@ -369,7 +369,7 @@ def test_decoding_is_linear() -> None:
 _GEMM = {"alpha": 2.0, "beta": 1.0, "a_transpose": False, "b_transpose": True}
 
 
-# --- the rest -------------------------------------------------------------------------------------------------------------
+# --- the rest -----------------------------------------------------------------------------------------------------
 
 
 @given(st.sampled_from(list(DataType)), st.lists(st.integers(1, 9), max_size=MAX_RANK))

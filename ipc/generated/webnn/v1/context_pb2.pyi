@@ -75,16 +75,18 @@ class DestroyContextRequest(_message.Message):
     def __init__(self, context: _Optional[bytes] = ...) -> None: ...
 
 class CreateTensorRequest(_message.Message):
-    __slots__ = ("context", "descriptor", "readable", "writable")
+    __slots__ = ("context", "descriptor", "readable", "writable", "after")
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
     READABLE_FIELD_NUMBER: _ClassVar[int]
     WRITABLE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
     context: bytes
     descriptor: _common_pb2.Descriptor
     readable: bool
     writable: bool
-    def __init__(self, context: _Optional[bytes] = ..., descriptor: _Optional[_Union[_common_pb2.Descriptor, _Mapping]] = ..., readable: _Optional[bool] = ..., writable: _Optional[bool] = ...) -> None: ...
+    after: int
+    def __init__(self, context: _Optional[bytes] = ..., descriptor: _Optional[_Union[_common_pb2.Descriptor, _Mapping]] = ..., readable: _Optional[bool] = ..., writable: _Optional[bool] = ..., after: _Optional[int] = ...) -> None: ...
 
 class SlotInfo(_message.Message):
     __slots__ = ("region", "offset")
@@ -111,16 +113,18 @@ class CreateTensorReply(_message.Message):
     def __init__(self, tensor: _Optional[_Union[TensorInfo, _Mapping]] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ...) -> None: ...
 
 class CreateConstantTensorRequest(_message.Message):
-    __slots__ = ("context", "descriptor", "region", "offset")
+    __slots__ = ("context", "descriptor", "region", "offset", "after")
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
     REGION_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
     context: bytes
     descriptor: _common_pb2.Descriptor
     region: bytes
     offset: int
-    def __init__(self, context: _Optional[bytes] = ..., descriptor: _Optional[_Union[_common_pb2.Descriptor, _Mapping]] = ..., region: _Optional[bytes] = ..., offset: _Optional[int] = ...) -> None: ...
+    after: int
+    def __init__(self, context: _Optional[bytes] = ..., descriptor: _Optional[_Union[_common_pb2.Descriptor, _Mapping]] = ..., region: _Optional[bytes] = ..., offset: _Optional[int] = ..., after: _Optional[int] = ...) -> None: ...
 
 class CreateGraphChunk(_message.Message):
     __slots__ = ("context", "total_bytes", "after", "data")
