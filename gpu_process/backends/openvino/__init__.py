@@ -2,6 +2,7 @@
 
 from gpu_process.backends._interface import BackendOptions
 from gpu_process.backends.openvino._backend import OpenVinoBackend
+from gpu_process.backends.openvino._lowering import lowers
 
 
 def create(options: BackendOptions) -> OpenVinoBackend:
@@ -9,4 +10,4 @@ def create(options: BackendOptions) -> OpenVinoBackend:
     return OpenVinoBackend(options)
 
 
-__all__ = ["OpenVinoBackend", "create"]
+__all__ = ["OpenVinoBackend", "create", "lowers"]

@@ -94,6 +94,7 @@ class Lowering:
     Attributes:
         emit: `emit(node, *operands, **attributes)` -> result or results; None where the reference always computes it.
         types: data types by slot or output name for which it is exact; those of floats where a name is missing.
+        max_rank: the greatest rank of operands and outputs for which it is exact.
         condition: what else must hold of the node.
         guard: for operators with an index operand.
         materialises: by node, whether the result must leave OpenVINO before it is used: inside, a float16 value is
@@ -102,6 +103,7 @@ class Lowering:
 
     emit: Callable[..., Results] | None
     types: Mapping[str, Collection[DataType]] = field(default_factory=dict)
+    max_rank: int = MAX_NATIVE_RANK
     condition: Callable[[Node], bool] | None = None
     guard: IndexGuard | None = None
     materialises: Callable[[Node], bool] | None = None
@@ -111,7 +113,7 @@ class Lowering:
         if self.emit is None:
             return False
         return all(
-            descriptor.data_type in self.types.get(name, FLOATS) and descriptor.rank <= MAX_NATIVE_RANK
+            descriptor.data_type in self.types.get(name, FLOATS) and descriptor.rank <= self.max_rank
             for name, descriptor in node.descriptors()
         ) and (self.condition is None or self.condition(node))
 
@@ -132,6 +134,7 @@ LOWERINGS: ImplementationRegistry[Lowering] = ImplementationRegistry()
 def lowers(
     operator: Operator,
     *,
+    max_rank: int = MAX_NATIVE_RANK,
     when: Callable[[Node], bool] | None = None,
     guard: IndexGuard | None = None,
     materialises: Callable[[Node], bool] | None = None,
@@ -139,7 +142,13 @@ def lowers(
 ) -> Callable[[Callable[..., Results]], Callable[..., Results]]:
     """Register the decorated function as the lowering of `operator`.
 
+    Operations that are outside of what is said here go to the reference's kernel.
+
     Args:
+        max_rank: the greatest rank for which it is exact.
+        when: what else must hold, of the node.
+        guard: how the index operand is made safe.
+        materialises: whether the result must leave the model before it is used, by node.
         types: by slot or output, the types for which it is exact, where that is not just the floats.
     """
     unknown = types.keys() - operator.slots.keys() - operator.outputs.keys()
@@ -147,7 +156,7 @@ def lowers(
         raise ValueError(f"{operator} has no operand or output {', '.join(sorted(unknown))}")
 
     def register(emit: Callable[..., Results]) -> Callable[..., Results]:
-        LOWERINGS.implements(operator)(Lowering(emit, types, when, guard, materialises))
+        LOWERINGS.implements(operator)(Lowering(emit, types, max_rank, when, guard, materialises))
         return emit
 
     return register
