@@ -12,13 +12,16 @@ from ipc.errors import (
     SecurityError,
     UnknownError,
 )
-from renderer._context import LostInfo
+from renderer._context_state import LostInfo
+from renderer._logging import follow_environment
 from renderer.builder import MLGraphBuilder
 from renderer.context import MLContext
 from renderer.graph import MLGraph
 from renderer.ml import ML
 from renderer.operand import MLOperand
 from renderer.tensor import MLTensor
+
+follow_environment()
 
 __all__ = [
     "ML",

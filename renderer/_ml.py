@@ -11,7 +11,8 @@ from ipc.errors import InvalidStateError, MLTypeError
 from ipc.generated.webnn.v1 import context_pb2
 from ipc.options import HostOptions, OptionsError
 from ipc.timeline import CARRIERS
-from renderer._context import ContextCore, ContextOptions
+from renderer._context import ContextCore
+from renderer._context_state import ContextOptions
 from renderer._conversions import to_choice
 from renderer._host import HostConnection
 from renderer._ownership import Owned

@@ -9,7 +9,8 @@ from typing import overload
 
 from ipc.descriptors import Descriptor
 from renderer._arrays import Array, Buffer
-from renderer._context import ContextCore, LostInfo
+from renderer._context import ContextCore
+from renderer._context_state import LostInfo
 from renderer._conversions import DataTypeLike
 from renderer._promises import start, wait
 from renderer.graph import MLGraph

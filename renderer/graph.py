@@ -9,7 +9,7 @@ from ipc.descriptors import Descriptor
 from renderer._ownership import Owned
 
 if TYPE_CHECKING:
-    from renderer._context import ContextCore
+    from renderer._context_state import ContextState
     from renderer.tensor import MLTensor
 
 
@@ -21,7 +21,7 @@ class MLGraph(Owned):
 
     def __init__(
         self,
-        context: ContextCore,
+        context: ContextState,
         token: bytes,
         inputs: Mapping[str, Descriptor],
         outputs: Mapping[str, Descriptor],

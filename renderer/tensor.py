@@ -9,7 +9,7 @@ from renderer._ownership import Owned
 
 if TYPE_CHECKING:
     from ipc.timeline import ClientTensor, ReadHandle
-    from renderer._context import ContextCore
+    from renderer._context_state import ContextState
 
 
 class MLTensor(Owned):
@@ -20,7 +20,7 @@ class MLTensor(Owned):
 
     def __init__(
         self,
-        context: ContextCore,
+        context: ContextState,
         handle: ClientTensor,
         descriptor: Descriptor,
         *,

@@ -24,7 +24,7 @@ from ipc.errors import (
     SecurityError,
     UnknownError,
 )
-from renderer._context import LostInfo
+from renderer._context_state import LostInfo
 from renderer.aio.builder import MLGraphBuilder
 from renderer.aio.context import MLContext
 from renderer.aio.ml import ML
