@@ -11,7 +11,8 @@ import openvino as ov
 from openvino import opset15 as opset
 
 from gpu_process.backends._interface import Array, BackendError, BackendOptions
-from gpu_process.backends.openvino._lowering import LOWERINGS, TYPES, Node, Value
+from gpu_process.backends.openvino._lowering import LOWERINGS, Node, Value
+from gpu_process.backends.openvino._values import TYPES
 from gpu_process.backends.reference import ReferenceBackend
 from ipc import operators as ops
 from ipc.errors import escape_label

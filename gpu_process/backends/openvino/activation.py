@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from openvino import opset15 as opset
 
-from gpu_process.backends.openvino._lowering import Node, Value, absolute, follows_product, in_float32, keep_nan, lowers
+from gpu_process.backends.openvino._lowering import Node, Value, lowers
+from gpu_process.backends.openvino._values import absolute, follows_product, in_float32, keep_nan
 from ipc import operators as ops
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from openvino import opset15 as opset
 
-from gpu_process.backends.openvino._lowering import Node, Value, lowers, reshape, transpose
+from gpu_process.backends.openvino._lowering import Node, Value, lowers
+from gpu_process.backends.openvino._values import reshape, transpose
 from ipc import operators as ops
 
 NHWC_TO_NCHW = (0, 3, 1, 2)

@@ -8,17 +8,8 @@ from typing import Any
 import numpy as np
 from openvino import opset15 as opset
 
-from gpu_process.backends.openvino._lowering import (
-    MOVABLE,
-    Node,
-    Value,
-    absolute,
-    convert,
-    divide,
-    follows_product,
-    keep_nan,
-    lowers,
-)
+from gpu_process.backends.openvino._lowering import MOVABLE, Node, Value, lowers
+from gpu_process.backends.openvino._values import absolute, convert, divide, follows_product, keep_nan
 from ipc import operators as ops
 from ipc.descriptors import DataType
 from ipc.operators import Operator

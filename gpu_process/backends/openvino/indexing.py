@@ -12,7 +12,8 @@ import math
 
 from openvino import opset15 as opset
 
-from gpu_process.backends.openvino._lowering import INDICES, MOVABLE, IndexGuard, Node, Value, int_constant, lowers
+from gpu_process.backends.openvino._lowering import INDICES, MOVABLE, IndexGuard, Node, Value, lowers
+from gpu_process.backends.openvino._values import int_constant
 from ipc import operators as ops
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from openvino import Type
 from openvino import opset15 as opset
 
-from gpu_process.backends.openvino._lowering import TRUTH, Node, Value, lowers, truth
+from gpu_process.backends.openvino._lowering import TRUTH, Node, Value, lowers
+from gpu_process.backends.openvino._values import truth
 from ipc import operators as ops
 from ipc.descriptors import DataType
 from ipc.operators import Operator

@@ -7,15 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from openvino import opset15 as opset
 
-from gpu_process.backends.openvino._lowering import (
-    Node,
-    Value,
-    follows_product,
-    int_constant,
-    lowers,
-    reshape,
-    transpose,
-)
+from gpu_process.backends.openvino._lowering import Node, Value, lowers
+from gpu_process.backends.openvino._values import follows_product, int_constant, reshape, transpose
 from ipc import operators as ops
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from openvino import opset15 as opset
 
-from gpu_process.backends.openvino._lowering import Node, Value, lowers, transpose
+from gpu_process.backends.openvino._lowering import Node, Value, lowers
+from gpu_process.backends.openvino._values import transpose
 from gpu_process.backends.openvino.convolution import NCHW_TO_NHWC, NHWC_TO_NCHW
 from ipc import operators as ops
 

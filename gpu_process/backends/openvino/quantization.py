@@ -7,16 +7,8 @@ from collections.abc import Sequence
 
 from openvino import opset15 as opset
 
-from gpu_process.backends.openvino._lowering import (
-    MAX_NATIVE_RANK,
-    Node,
-    Value,
-    convert,
-    int_constant,
-    lowers,
-    on_reference,
-    reshape,
-)
+from gpu_process.backends.openvino._lowering import MAX_NATIVE_RANK, Node, Value, lowers, on_reference
+from gpu_process.backends.openvino._values import convert, int_constant, reshape
 from ipc import operators as ops
 from ipc.descriptors import DataType
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from openvino import opset15 as opset
 
-from gpu_process.backends.openvino._lowering import Node, Value, constant, int_constant, lowers, transpose
+from gpu_process.backends.openvino._lowering import Node, Value, lowers
+from gpu_process.backends.openvino._values import constant, int_constant, transpose
 from ipc import operators as ops
 
 _DIRECTIONS = {"forward": "forward", "backward": "reverse", "both": "bidirectional"}

@@ -9,7 +9,8 @@ import numpy as np
 from openvino import Type
 from openvino import opset15 as opset
 
-from gpu_process.backends.openvino._lowering import Node, Value, absolute, int_constant, lowers, on_reference
+from gpu_process.backends.openvino._lowering import Node, Value, lowers, on_reference
+from gpu_process.backends.openvino._values import absolute, int_constant
 from ipc import operators as ops
 from ipc.operators import Operator
 

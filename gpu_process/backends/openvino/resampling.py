@@ -8,7 +8,8 @@ import numpy as np
 from openvino import opset15 as opset
 
 from gpu_process.backends._interface import Array
-from gpu_process.backends.openvino._lowering import MOVABLE, Node, Value, constant, in_float32, int_constant, lowers
+from gpu_process.backends.openvino._lowering import MOVABLE, Node, Value, lowers
+from gpu_process.backends.openvino._values import constant, in_float32, int_constant
 from ipc import operators as ops
 from ipc.descriptors import FLOATS
 

@@ -7,16 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from openvino import opset15 as opset
 
-from gpu_process.backends.openvino._lowering import (
-    MOVABLE,
-    Node,
-    Value,
-    constant,
-    int_constant,
-    lowers,
-    reshape,
-    transpose,
-)
+from gpu_process.backends.openvino._lowering import MOVABLE, Node, Value, lowers
+from gpu_process.backends.openvino._values import constant, int_constant, reshape, transpose
 from ipc import operators as ops
 
 _PAD_MODES = {"constant": "constant", "edge": "edge", "reflection": "reflect"}
