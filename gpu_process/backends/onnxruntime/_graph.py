@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gpu_process.backends._interface import Array
+from gpu_process.backends._interface import Array, BackendError
 from gpu_process.backends.onnxruntime import (  # noqa: F401 - importing a family registers its lowerings
     activation,
     casting,
@@ -48,7 +48,11 @@ class LoweredGraph:
 
 
 def lower(graph: Graph, constants: Mapping[OperandId, Array], *, guards: bool) -> LoweredGraph:
-    """Lower a validated graph, in its order; cost and stack do not grow with depth."""
+    """Lower a validated graph, in its order; cost and stack do not grow with depth.
+
+    Raises:
+        BackendError: an operation cannot be lowered.
+    """
     inputs = {name: Value.described(f"v{operand}", graph.operands[operand]) for name, operand in graph.inputs}
     given = {operand: Value.described(f"c{operand}", graph.operands[operand]) for operand in constants}
     values = {operand: inputs[name] for name, operand in graph.inputs} | given
@@ -57,7 +61,11 @@ def lower(graph: Graph, constants: Mapping[OperandId, Array], *, guards: bool) -
         node.operation = index
         node.outputs = [graph.operands[operand] for operand in operation.outputs]
         operands = (_values(values, operand) for operand in operation.operands.values())
-        result = LOWERINGS[operation.operator](node, *operands, **operation.attributes)
+        try:
+            result = LOWERINGS[operation.operator](node, *operands, **operation.attributes)
+        except BackendError as error:
+            place = f"{operation.operator} [{operation.label}]" if operation.label else operation.operator.name
+            raise BackendError(f"{place}: {error}") from error
         results = (result,) if isinstance(result, Value) else result
         values.update(zip(operation.outputs, results, strict=True))
     outputs = _distinct_outputs(node, [(name, values[operand]) for name, operand in graph.outputs])

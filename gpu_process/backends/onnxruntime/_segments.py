@@ -1,6 +1,6 @@
 """Large graphs as a row of sessions.
 
-Building a session costs 13 to 20 µs per node up to ten thousand nodes and twice that at a hundred thousand, when its
+Building a session costs 20 µs per node for some thousand nodes and twice that for a hundred thousand, when its
 graph has outgrown the caches. So a graph is cut, in its order, into pieces; what crosses a cut lies in memory of ours.
 """
 
@@ -14,7 +14,7 @@ from gpu_process.backends.onnxruntime._graph import LoweredGraph
 from gpu_process.backends.onnxruntime._lowering import Node
 from gpu_process.backends.onnxruntime._values import Value
 
-MAX_NODES = 8192
+MAX_NODES = 2048
 
 
 @dataclass(frozen=True, slots=True)

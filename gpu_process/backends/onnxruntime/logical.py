@@ -54,8 +54,19 @@ def logical_not(node: Lowering, a: Value) -> Lowered:
 
 
 @lowers(ops.where)
+@in_float32
 def where(node: Lowering, condition: Value, true_value: Value, false_value: Value) -> Lowered:
-    return node.select(truth(node, condition), true_value, false_value)
+    """The kernel takes a -0 among the true values for "not selected", and gives +0: its sign is put back."""
+    chosen = truth(node, condition)
+    result = node.select(chosen, true_value, false_value)
+    if not true_value.is_float:
+        return result
+    zero, one = node.scalar(0, true_value), node.scalar(1, true_value)
+    is_zero = node.compare("Equal", true_value, zero)
+    is_below = node.compare("Less", node("Reciprocal", true_value), zero)
+    minus_zero = node.cast(node.compare("And", chosen, node.compare("And", is_zero, is_below)), true_value.data_type)
+    sign = node.binary("Sub", one, node.binary("Add", minus_zero, minus_zero))
+    return node.binary("Mul", result, sign)
 
 
 def _as_uint8(node: Lowering, boolean: Value) -> Value:

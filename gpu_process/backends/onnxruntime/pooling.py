@@ -7,18 +7,19 @@ divided by the number of real cells.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from gpu_process.backends._interface import Array
+from gpu_process.backends._interface import Array, BackendError
 from gpu_process.backends.onnxruntime._layout import from_nchw, nchw_shape, to_nchw
 from gpu_process.backends.onnxruntime._lowering import Lowered, Lowering, in_float32, lowers
 from gpu_process.backends.onnxruntime._values import ElementType, Value
 from ipc import operators as ops
-from ipc.descriptors import DataType
+from ipc.descriptors import MAX_TENSOR_BYTES, DataType
 
 
 @lowers(ops.average_pool2d)
@@ -139,12 +140,18 @@ class _Window:
         )
 
     def padded(self, node: Lowering, images: Value, value: float) -> Value:
-        """The images with the padding written out."""
+        """The images with the padding written out.
+
+        Raises:
+            BackendError: that would be more than a tensor may have.
+        """
         pads = node.integers([0, 0, *self.begins, 0, 0, *self.ends])
         shape = (
             *images.shape[:2],
             *(begin + size + end for begin, size, end in zip(self.begins, self.plane, self.ends, strict=True)),
         )
+        if math.prod(shape) * images.data_type.dtype.itemsize > MAX_TENSOR_BYTES:
+            raise BackendError(f"the padded input {list(shape)} is larger than {MAX_TENSOR_BYTES} bytes")
         return node("Pad", images, pads, node.scalar(value, images), shape=shape, mode="constant")
 
     def real_cells(self, shape: tuple[int, ...]) -> Array:

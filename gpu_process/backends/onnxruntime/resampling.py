@@ -27,6 +27,10 @@ def resample2d(
     shape = node.outputs[0].shape
     linear = mode == "linear"
     result = x if x.is_float or not linear else node.cast(x, ElementType.DOUBLE)
+    if x.is_float or not linear:
+        # The axis that grows less goes first: what lies between is no larger than input or output. Interpolated
+        # integers keep the given order, on which it depends how a half is rounded.
+        axes = sorted(axes, key=lambda axis: shape[axis] / x.shape[axis])
     for axis in axes:
         if shape[axis] == x.shape[axis]:
             continue

@@ -204,8 +204,8 @@ def _changing_indices(backend: Backend) -> int:
 
     def flip() -> None:
         while not stop.is_set():
-            inputs["indices"][:] = 2**30
-            inputs["indices"][:] = 0
+            inputs["indices"][-1] = 2**30
+            inputs["indices"][-1] = 0
 
     thread = threading.Thread(target=flip, daemon=True)
     thread.start()

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from gpu_process.backends import Backend, BackendError, BackendOptions, load_backend
-from gpu_process.backends.onnxruntime import _session
+from gpu_process.backends.onnxruntime import _segments, _session
 from gpu_process.backends.onnxruntime._graph import lower
 from gpu_process.backends.onnxruntime._lowering import LOWERINGS
 from gpu_process.backends.onnxruntime._model import serialize
@@ -242,3 +242,35 @@ def test_only_what_no_other_kernel_sees_may_be_in_place(
 def test_nothing_is_in_place_with_a_version_that_was_not_probed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_session.onnxruntime, "__version__", "1.33.0")
     assert _memory_sets(_plain) == (set(), set())
+
+
+def test_a_graph_cut_after_every_node_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(builder: BackendBuilder) -> tuple[dict[str, int], dict[str, np.ndarray]]:
+        random = np.random.default_rng(2)
+        x = builder.input("x", Descriptor(_F32, (3, 2, 4)))
+        n = builder.input("n", Descriptor(DataType.INT64, (3,)))
+        weight = builder.constant(Descriptor(_F32, (2, 16, 4)), random.normal(size=(2, 16, 4)).astype(np.float32))
+        peephole = builder.constant(Descriptor(_F32, (2, 12)), random.normal(size=(2, 12)).astype(np.float32))
+        options = {"peephole_weight": peephole, "steps": 3, "hidden_size": 4, "direction": "both", "layout": "ifgo"}
+        hidden, cell = builder.call("lstm", [x, weight, weight], options)
+        chosen = builder.call("where", [builder.call("greater", [hidden, cell], {}), hidden, cell], {})
+        power = builder.call("pow", [n, builder.call("abs", [n], {})], {})
+        gathered = builder.call("gather", [x, builder.call("div", [power, n], {})], {})
+        inputs = {"x": random.normal(size=(3, 2, 4)).astype(np.float32), "n": np.array([-1, 3, 0])}
+        return {
+            "a": chosen,
+            "b": gathered,
+            "c": power,
+            "d": builder.call("reshape", [chosen], {"new_shape": (16,)}),
+        }, inputs
+
+    results = []
+    for nodes in (2048, 1, 3):
+        monkeypatch.setattr(_segments, "MAX_NODES", nodes)
+        context = BackendContext(load_backend("onnxruntime", BackendOptions()))
+        builder = context.builder()
+        outputs, inputs = build(builder)
+        results.append(context.compute(builder.build(outputs), inputs))
+    for other in results[1:]:
+        for name, array in results[0].items():
+            np.testing.assert_allclose(other[name], array, rtol=1e-6, atol=1e-6, err_msg=name)
