@@ -1,0 +1,1 @@
+"""Fuzzing: generate, attack, compare, reduce. `docs/fuzzing.md` is the way in."""
