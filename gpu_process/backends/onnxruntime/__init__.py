@@ -6,7 +6,7 @@ Importing this does not import the runtime, so that lowerings can be registered 
 from __future__ import annotations
 
 from gpu_process.backends._interface import Backend, BackendOptions
-from gpu_process.backends.onnxruntime._lowering import lowers
+from gpu_process.backends.onnxruntime._lowering import in_float32, lowers
 
 
 def create(options: BackendOptions) -> Backend:
@@ -16,4 +16,4 @@ def create(options: BackendOptions) -> Backend:
     return OnnxRuntimeBackend(options)
 
 
-__all__ = ["create", "lowers"]
+__all__ = ["create", "in_float32", "lowers"]
