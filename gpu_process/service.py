@@ -92,8 +92,9 @@ class GpuService(_GenericRpcHandler):
         self._lock = threading.Lock()
         # A timeline holds a thread for as long as its context lives; all that quotas allow must find one.
         workers = self._quotas.sessions * (self._quotas.contexts + self._quotas.calls)
+        self._workers = ThreadPoolExecutor(workers, thread_name_prefix="webnn-call")
         self._server = grpc.server(
-            ThreadPoolExecutor(workers, thread_name_prefix="webnn-call"),
+            self._workers,
             handlers=[self],
             options=SERVER_OPTIONS,
             maximum_concurrent_rpcs=workers,
@@ -153,6 +154,7 @@ class GpuService(_GenericRpcHandler):
         for session in sessions:
             session.end()
         self._server.stop(grace=None).wait(_STOP_SECONDS)
+        self._workers.shutdown(wait=False)  # a command that runs ends its thread when it is done
 
     def _session_ended(self, number: int, reason: str, field: str) -> None:
         with self._lock:

@@ -57,7 +57,6 @@ class BadMessageReason(enum.StrEnum):
     # Constants and regions
     UNKNOWN_REGION = "unknown_region"
     DUPLICATE_REGION = "duplicate_region"
-    REGION_DESCRIPTORS = "region_descriptors"  # not exactly one descriptor beside the message
     REGION_KIND = "region_kind"  # not a memfd
     REGION_SEALS = "region_seals"
     REGION_SIZE = "region_size"
@@ -72,7 +71,6 @@ class BadMessageReason(enum.StrEnum):
     UNKNOWN_TENSOR = "unknown_tensor"
     UNKNOWN_GRAPH = "unknown_graph"
     UNKNOWN_BINDING = "unknown_binding"
-    UNKNOWN_CARRIER = "unknown_carrier"
     DUPLICATE_TIMELINE = "duplicate_timeline"
     NOT_A_CONSTANT_TENSOR = "not_a_constant_tensor"
 

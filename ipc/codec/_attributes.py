@@ -30,6 +30,7 @@ _SCALAR_FORMS = {
     "data_type": ("data_type",),
 }
 _LIST_FORMS = {"uint": "uints", "real": "reals", "text": "texts"}
+_LISTS = frozenset(_LIST_FORMS.values())
 _INT64_MAX = 2**63 - 1
 
 
@@ -68,7 +69,7 @@ def encode_attribute(target: graph_pb2.Attribute, attribute: Attribute, value: A
         return
     forms = _forms(attribute.kind)
     if isinstance(value, tuple):
-        form = next(form for form in forms if form in _LIST_FORMS.values())
+        form = next(form for form in forms if form in _LISTS)
         values = getattr(target, form)
         values.SetInParent()  # an empty list is not an absent one
         values.values.extend(value)
@@ -80,31 +81,29 @@ def encode_attribute(target: graph_pb2.Attribute, attribute: Attribute, value: A
         setattr(target, forms[0], value)
 
 
-def decode_attribute(message: graph_pb2.Attribute, plan: _Plan, field: Callable[[], str]) -> Any:
+def decode_attribute(message: graph_pb2.Attribute, plan: _Plan) -> Any:
     """The value of an attribute, in its canonical form.
 
     Raises:
-        CodecError: another form than its kind takes, or a value that no conversion returns.
+        CodecError: another form than its kind takes, or a value that no conversion returns; the field is within
+            `message`.
     """
     form = message.WhichOneof("value")
     if form is None:
-        raise CodecError(BadMessageReason.MISSING_FIELD, f"{field()}.value")
+        raise CodecError(BadMessageReason.MISSING_FIELD, "value")
     if form == "absent":
         if not plan.may_be_absent:
-            raise CodecError(BadMessageReason.ATTRIBUTE_FORM, f"{field()}.absent")
+            raise CodecError(BadMessageReason.ATTRIBUTE_FORM, form)
         return None
     if form not in plan.forms:
-        raise CodecError(BadMessageReason.ATTRIBUTE_FORM, f"{field()}.{form}")
+        raise CodecError(BadMessageReason.ATTRIBUTE_FORM, form)
     value = getattr(message, form)
-    if form in _LIST_FORMS.values():
+    if form in _LISTS:
         value = tuple(value.values)
     elif form == "data_type":
-        value = decode_data_type(value, field())
+        value = decode_data_type(value, form)
     elif form == "unsigned_number" and value <= _INT64_MAX:
-        raise CodecError(BadMessageReason.ATTRIBUTE_FORM, f"{field()}.{form}")
+        raise CodecError(BadMessageReason.ATTRIBUTE_FORM, form)
     if not plan.canonical(value):
-        raise CodecError(BadMessageReason.ATTRIBUTE_VALUE, f"{field()}.{form}")
+        raise CodecError(BadMessageReason.ATTRIBUTE_VALUE, form)
     return value
-
-
-__all__ = ["attribute_plans", "decode_attribute", "encode_attribute"]

@@ -96,7 +96,10 @@ def _decode_operands(message: graph_pb2.Graph, max_byte_length: int) -> tuple[li
         if not item.HasField("descriptor"):
             raise CodecError(Reason.MISSING_FIELD, f"operands[{index}].descriptor")
         kinds.append(kind)
-        operands.append(decode_descriptor(item.descriptor, f"operands[{index}].descriptor", max_byte_length))
+        try:
+            operands.append(decode_descriptor(item.descriptor, "descriptor", max_byte_length))
+        except CodecError as error:
+            raise CodecError(error.reason, f"operands[{index}].{error.field}") from error
     return kinds, operands
 
 
@@ -192,7 +195,11 @@ def _decode_attributes(message: graph_pb2.Operation, operator: Operator, index: 
             raise CodecError(Reason.UNKNOWN_ATTRIBUTE, f"operations[{index}].attributes[{position}].name")
         if name in given:
             raise CodecError(Reason.DUPLICATE_ATTRIBUTE, f"operations[{index}].attributes[{position}].name")
-        given[name] = decode_attribute(item, plan, lambda at=position: f"operations[{index}].attributes[{at}]")  # type: ignore[misc]
+        try:
+            given[name] = decode_attribute(item, plan)
+        except CodecError as error:
+            path = f"operations[{index}].attributes[{position}].{error.field}"
+            raise CodecError(error.reason, path) from error
     if len(given) != len(plans):
         missing = next(name for name in plans if name not in given)
         raise CodecError(Reason.MISSING_ATTRIBUTE, f"operations[{index}].attributes.{missing}")

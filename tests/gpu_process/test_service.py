@@ -7,6 +7,7 @@ import inspect
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,16 @@ import pytest
 
 from gpu_process.backends import BackendError
 from gpu_process.service import GpuService
-from ipc.channel import MAX_MESSAGE_BYTES, PROTOCOL_VERSION, SECRET_BYTES, SESSION_METADATA, open_grpc_channel, pair
+from ipc.channel import (
+    MAX_MESSAGE_BYTES,
+    PROTOCOL_VERSION,
+    SECRET_BYTES,
+    SESSION_METADATA,
+    ChannelClosed,
+    ChannelError,
+    open_grpc_channel,
+    pair,
+)
 from ipc.codec import decode_limits, encode_graph
 from ipc.descriptors import DataType, Descriptor
 from ipc.errors import InvalidStateError
@@ -487,6 +497,17 @@ def test_a_quota_is_an_error_and_the_session_goes_on(tmp_path: Path, name: str) 
         assert status["sessions"][0]["tensor_bytes"] == 0
 
 
+def test_refused_regions_are_not_remembered_without_end(tmp_path: Path) -> None:
+    with running(tmp_path, quotas=quotas(regions=0)) as rig:
+        renderer = rig.renderer()
+        fd = seal_constants([ONES], "test")
+        with suppress(ChannelClosed, ChannelError):  # at some point, it is closed on us
+            for _ in range(1100):
+                renderer.offer_fd(fd, len(ONES))
+        os.close(fd)
+        _assert_ended(rig, renderer, Reason.REGION_FLOOD)
+
+
 def test_calls_in_flight_are_limited(tmp_path: Path) -> None:
     with running(tmp_path, quotas=quotas(calls=0)) as rig:
         assert rig.renderer().create_context_reply().error.rule == "quota.calls"
@@ -521,13 +542,11 @@ def _resources() -> tuple[int, int]:
     return len(os.listdir("/proc/self/fd")), mappings
 
 
-def _wait_until_freed(rig: Rig, others: set[threading.Thread]) -> None:
-    """Until the threads of the sessions that began after `others` have ended."""
+def _join(others: set[threading.Thread]) -> None:
+    """Until the service's threads that began after `others` have ended, and with them what they hold."""
     for thread in set(threading.enumerate()) - others:
-        if thread.name.startswith("webnn-session"):
+        if thread.name.startswith("webnn-"):
             thread.join(SECONDS)
-    status: Any = rig.service.status()
-    assert status["sessions"] == []
 
 
 def test_a_session_that_ends_with_commands_running_and_queued_frees_everything(tmp_path: Path) -> None:
@@ -555,8 +574,8 @@ def test_a_session_that_ends_with_commands_running_and_queued_frees_everything(t
         timeline.fail(InvalidStateError("over"))
         del source, target
         renderer.regions.clear()
-        _wait_until_freed(rig, others)
-        assert _resources()[1] == before
+    _join(others)
+    assert _resources()[1] == before
 
 
 def test_a_session_that_ends_while_it_builds_leaves_no_graph(tmp_path: Path) -> None:
@@ -587,28 +606,35 @@ def test_a_session_that_ends_while_it_builds_leaves_no_graph(tmp_path: Path) -> 
 
 
 def test_sessions_leave_nothing_behind(tmp_path: Path) -> None:
-    with running(tmp_path) as rig:
-        counts = []
+    def resources_after(sessions: int) -> tuple[int, int]:
         others = set(threading.enumerate())
-        for turn in range(12):
-            renderer = rig.renderer()
-            for carrier in ("inline", "stream"):
-                context = renderer.context(carrier)
-                timeline = context.connect()
-                graph = context.build(increment(renderer.offer(ONES)))
-                source, target = context.tensor(), context.tensor()
-                timeline.dispatch(graph, {"x": source}, {"y": target})
-                timeline.read(target).result(SECONDS)
-                timeline.fail(InvalidStateError("over"))
-            del source, target
-            renderer.close()
-            renderer.regions.clear()
-            rig.reports.of(renderer.number)
-            _wait_until_freed(rig, others)
-            if turn >= 4:
-                counts.append(_resources())
-        assert counts[-1][0] <= counts[0][0]
-        assert counts[-1][1] <= counts[0][1]
+        folder = tmp_path / str(sessions)
+        folder.mkdir()
+        with running(folder) as rig:
+            for _ in range(sessions):
+                _use(rig)
+        _join(others)
+        return _resources()
+
+    resources_after(1)  # what is made on first use stays
+    few, many = resources_after(2), resources_after(12)
+    assert many[0] <= few[0]
+    assert many[1] <= few[1]
+
+
+def _use(rig: Rig) -> None:
+    renderer = rig.renderer()
+    for carrier in ("inline", "stream"):
+        context = renderer.context(carrier)
+        timeline = context.connect()
+        graph = context.build(increment(renderer.offer(ONES)))
+        source, target = context.tensor(), context.tensor()
+        timeline.dispatch(graph, {"x": source}, {"y": target})
+        timeline.read(target).result(SECONDS)
+        timeline.fail(InvalidStateError("over"))
+    renderer.close()
+    renderer.regions.clear()
+    rig.reports.of(renderer.number)
 
 
 def test_an_internal_error_ends_the_process_and_tells_the_renderer_nothing(

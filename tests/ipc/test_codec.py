@@ -292,7 +292,7 @@ BREAKS: dict[str, tuple[Break, Reason, str]] = {
     "type attribute unknown": (
         _set(lambda m: _attribute(m, 2, "data_type"), data_type=99),
         Reason.UNKNOWN_ENUM_VALUE,
-        "operations[2].attributes[0].data_type",
+        "operations[2].attributes[0].data_type.data_type",
     ),
     "type attribute beyond the specification": (
         _set(lambda m: _attribute(m, 2, "data_type"), data_type=common_pb2.DATA_TYPE_INT4),
