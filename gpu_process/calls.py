@@ -19,6 +19,7 @@ from gpu_process.scheduler import GraphObject
 from gpu_process.session import Session
 from gpu_process.tensors import ConstantTensor
 from gpu_process.validation import check_cost, check_graph_quotas, check_region_part, validate_graph
+from ipc import trace
 from ipc.codec import (
     CodecError,
     decode_descriptor,
@@ -169,7 +170,10 @@ def _descriptor(
 
 def create_graph(service: Service, session: Session, chunks: Iterator[bytes]) -> context_pb2.CreateGraphReply:
     """Take a graph in pieces, wait for its place in the timeline, validate and compile it."""
-    first = parse(context_pb2.CreateGraphChunk, next(chunks, b""))
+    head = next(chunks, None)
+    if head is None:
+        return context_pb2.CreateGraphReply(error=encode_error(_cut_short(0, 0)))
+    first = parse(context_pb2.CreateGraphChunk, head)
     try:
         session.builds.charge(1)
         try:
@@ -198,26 +202,35 @@ def _assemble(first: context_pb2.CreateGraphChunk, chunks: Iterable[bytes]) -> b
         if len(data) > total:
             raise BadMessage(Reason.GRAPH_SIZE, "data")
     if len(data) != total:
-        raise BadMessage(Reason.GRAPH_SIZE, "total_bytes")
+        raise _cut_short(len(data), total)
     return bytes(data)
+
+
+def _cut_short(received: int, total: int) -> OperationError:
+    """Not a bad message: a stream that its sender cancels may look as if it had ended."""
+    return OperationError(f"build: the graph ended after {received} of {total} bytes")
 
 
 def _build(service: Service, session: Session, context: Context, data: bytes, after: int) -> GraphObject:
     message = parse(graph_pb2.Graph, data)
     check_graph_quotas(message, session.limit)
-    graph = decode_graph(message, min(context.limits.max_tensor_byte_length, MAX_TENSOR_BYTES))
+    key = trace.key_of(context.token)
+    with trace.stage(trace.Stage.DECODE_GRAPH, key):
+        graph = decode_graph(message, min(context.limits.max_tensor_byte_length, MAX_TENSOR_BYTES))
     if not context.scheduler.wait_for(after, session.limit.wait_seconds):
         if context.ended:
             raise ContextEnded("the context is destroyed")
         raise OperationError(f"build: command {after} of the timeline was not done in {session.limit.wait_seconds} s")
     sources = _Sources(session, context)
-    validate_graph(graph, context.limits, sources)
+    with trace.stage(trace.Stage.VALIDATE_GRAPH, key):
+        validate_graph(graph, context.limits, sources)
     check_cost(graph, session.limit)
     arrays = constant_arrays(graph, sources.regions, sources.tensors)
     del sources  # a region that the backend copies from should go once nobody needs it
     service.running(session.number)
     try:
-        compiled = context.backend.compile(graph, arrays)
+        with trace.stage(trace.Stage.COMPILE, key):
+            compiled = context.backend.compile(graph, arrays)
     except BackendError as error:
         raise OperationError(f"build: {error}") from error
     finally:
