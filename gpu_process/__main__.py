@@ -17,6 +17,7 @@ from gpu_process.broker import Broker, BrokerError
 from gpu_process.host import Host
 from gpu_process.process_handle import ProcessHandle
 from gpu_process.quotas import Quotas
+from ipc import trace
 from ipc.options import BACKEND_NAMES, CHOICES, HostOptions, OptionsError
 
 _DEFAULTS = HostOptions()
@@ -35,6 +36,7 @@ def main() -> int:
         return _fail(arguments, str(error), status=1 if error.in_use else 2)
     manners.settle(own_session=False)
     manners.log_to_stderr(options.log_level)
+    trace.start(options.trace, trace.Role.HOST)
     command = _Command(arguments, options, broker)
     with contextlib.suppress(KeyboardInterrupt):  # before the host itself takes care of it
         command.run()
@@ -96,7 +98,16 @@ def _fail(arguments: argparse.Namespace, reason: str, *, status: int) -> int:
 def _options(arguments: argparse.Namespace) -> HostOptions:
     chosen = {
         name: getattr(arguments, name)
-        for name in ("sandbox", "sandbox_mode", "threads", "tensor_memory", "start_timeout", "log_level", "isolate")
+        for name in (
+            "sandbox",
+            "sandbox_mode",
+            "threads",
+            "tensor_memory",
+            "start_timeout",
+            "log_level",
+            "isolate",
+            "trace",
+        )
         if getattr(arguments, name) is not None
     }
     quotas = dict(_quota(text) for text in arguments.quota)
@@ -144,6 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--preload", action="append", default=[], metavar="MODULE", help="registers operators")
     parser.add_argument("--start-timeout", type=float, metavar="SECONDS", help=f"({_DEFAULTS.start_timeout:g})")
     parser.add_argument("--log-level", choices=CHOICES["log_level"], help=f"({_DEFAULTS.log_level})")
+    parser.add_argument("--trace-fd", type=int, dest="trace", metavar="FD", help="append-only, for all processes")
     parser.add_argument("--json", action="store_true", help="print what becomes ready, or what went wrong, as JSON")
     return parser
 

@@ -33,6 +33,7 @@ from gpu_process.quotas import Quotas
 from gpu_process.restart_policy import RestartPolicy
 from gpu_process.run_directory import RunDirectory
 from gpu_process.sandbox import MemoryGroup
+from ipc import trace
 from ipc.channel import MAX_PACKET_BYTES, PROTOCOL_VERSION, ChannelClosed, ChannelError, MessageSocket, pair
 from ipc.generated.webnn.v1.session_pb2 import (
     Hello,
@@ -439,6 +440,7 @@ def main() -> int:
         parser.error(str(error))
     manners.settle(own_session=True)
     manners.log_to_stderr(options.log_level)
+    trace.start(options.trace, trace.Role.HOST)
     host = Host(options)
     host.attach(control, os.getppid(), is_owner=True)
     host.run()

@@ -28,6 +28,7 @@ from gpu_process.exit_status import EXIT_INTERNAL_ERROR
 from gpu_process.run_directory import RunDirectory
 from gpu_process.running_note import RunningNote
 from gpu_process.sandbox import Level, MemoryGroup
+from ipc import trace
 from ipc.channel import ChannelClosed, MessageSocket
 from ipc.generated.webnn.v1.launcher_pb2 import (
     Exited,
@@ -195,7 +196,7 @@ def _become_gpu_process(
         control, stderr, note, supervisor, lifeline = fds
         manners.die_with_parent(parent, signal.SIGKILL)
         manners.redirect_streams(stderr)
-        manners.close_all_but(control, note, supervisor, lifeline)
+        manners.close_all_but(control, note, supervisor, lifeline, *filter(None, [options.trace]))
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         manners.log_to_stderr(options.log_level)
         if group:
@@ -244,9 +245,11 @@ def main() -> int:
     manners.settle(own_session=True)
     manners.log_to_stderr(arguments.options.log_level)
     control = MessageSocket(socket.socket(fileno=arguments.control_fd), LauncherRequest, LauncherReply)
+    trace.start(arguments.options.trace, trace.Role.LAUNCHER)
     backends = arguments.backends.split(",")
     try:
-        _import(backends, arguments.options)
+        with trace.stage(trace.Stage.START):
+            _import(backends, arguments.options)
     except ImportError as error:
         reason = f"{', '.join(backends)} cannot be imported: {error}"
         with contextlib.suppress(ChannelClosed):

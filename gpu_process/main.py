@@ -15,6 +15,7 @@ from gpu_process.quotas import Quotas
 from gpu_process.running_note import RunningNote
 from gpu_process.sandbox import Level, Report, SandboxError, SandboxSpec, enter_namespaces, lock_in, restrict_filesystem
 from gpu_process.service import GpuService
+from ipc import trace
 from ipc.channel import ChannelClosed, MessageSocket
 from ipc.generated.webnn.v1.session_pb2 import GpuReply, GpuRequest, Ready, SessionReport, StartFailed, StatusReply
 from ipc.options import HostOptions
@@ -48,8 +49,10 @@ class Endowment:
 def run(endowment: Endowment, backends: Sequence[str], spec: SandboxSpec, options: HostOptions) -> int:
     """Run a GPU process in this one, a fresh fork with one thread, until the host lets go of it; its exit status."""
     control = MessageSocket(endowment.control, GpuRequest, GpuReply)
+    trace.start(options.trace, trace.Role.GPU_PROCESS)
     try:
-        service, report = _start(control, endowment, backends, spec, options)
+        with trace.stage(trace.Stage.START):
+            service, report = _start(control, endowment, backends, spec, options)
     except (SandboxError, BackendError, ImportError, OSError, ValueError) as error:
         reason = f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
         control.send(GpuReply(start_failed=StartFailed(reason=reason)), timeout=_HOST_PATIENCE)
@@ -112,4 +115,5 @@ def _serve(control: MessageSocket[GpuRequest, GpuReply], service: GpuService) ->
                     control.send(GpuReply(status=reply), timeout=_HOST_PATIENCE)
         except ChannelClosed:
             # Nothing here is worth a goodbye: renderers see their sockets close, and the launcher removes the files.
+            trace.stop()
             os._exit(0)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from gpu_process.backends import BackendError, Binding, CompiledGraph
 from gpu_process.tensors import ConstantTensor, Tensor
+from gpu_process.tracing import TimedBinding
+from ipc import trace
 from ipc.descriptors import Descriptor
 from ipc.errors import OperationError
 from ipc.shared_memory import Bytes
@@ -85,6 +87,37 @@ class _BoundGraph:
     def _poison(self, failure: OperationError) -> None:
         for tensor, _, _ in self.outputs:
             tensor.failure = failure
+
+
+class _TracedGraph(_BoundGraph):
+    """The same in a process that is traced."""
+
+    __slots__ = ("_key", "_scheduler")
+
+    def __init__(
+        self,
+        graph: GraphObject,
+        inputs: Mapping[str, Tensor],
+        outputs: Mapping[str, Tensor],
+        scheduler: Scheduler,
+        key: int,
+    ) -> None:
+        super().__init__(graph, inputs, outputs)
+        self._scheduler = scheduler
+        self._key = key
+
+    def run(self) -> None:
+        began = trace.now()
+        super().run()
+        bound, recorder = self._bound, trace.recorder
+        if isinstance(bound, TimedBinding) and recorder is not None and bound.began >= began:
+            sequence = self._scheduler.done + 1
+            recorder.span(trace.Stage.COPY_IN, began, self._key, sequence, ended=bound.began)
+            recorder.span(trace.Stage.RUN, bound.began, self._key, sequence, ended=bound.ended)
+            recorder.span(trace.Stage.COPY_OUT, bound.ended, self._key, sequence)
+
+    def _bind(self) -> Binding:
+        return TimedBinding(super()._bind())
 
 
 class Scheduler:
@@ -241,11 +274,13 @@ class Scheduler:
             side: [(name, self._tensor(token, f"dispatch.{side}")) for name, token in named]
             for side, named in (("inputs", inputs), ("outputs", outputs))
         }
-        return _BoundGraph(
-            graph,
+        matched = (
             _matching(found["inputs"], graph.inputs, "dispatch.inputs"),
             _matching(found["outputs"], graph.outputs, "dispatch.outputs"),
         )
+        if trace.recorder is not None:
+            return _TracedGraph(graph, *matched, self, trace.key_of(self._context.token))
+        return _BoundGraph(graph, *matched)
 
     def _tensor(self, token: bytes, path: str) -> Tensor:
         tensor = self._context.tensors.get(token)

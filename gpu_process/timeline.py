@@ -6,7 +6,7 @@ The carrier `ring` has another loop; what both call is `Scheduler`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError, Message
@@ -14,6 +14,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from gpu_process.context import Context
 from gpu_process.scheduler import NamedTokens, content_in_chunks
+from ipc import trace
 from ipc.codec import CodecError, decode_token, encode_error
 from ipc.errors import OperationError
 from ipc.generated.webnn.v1 import timeline_pb2
@@ -32,17 +33,31 @@ def execute_batches(context: Context, batches: Iterable[bytes], running: Callabl
     Raises:
         BadMessage: a batch, or a command in it, that no correct renderer sends.
     """
+    key = trace.key_of(context.token)
+
+    def record(stage: trace.Stage, began: int, first: int, last: int) -> int:
+        return 0 if trace.recorder is None else trace.recorder.span(stage, began, key, first, last)
+
     for data in batches:
-        steps = _execute(context, _decode(data))
+        began = trace.now()
+        commands = _decode(data)
+        steps = _execute(context, commands)
+        began = record(trace.Stage.DECODE, began, commands[0].sequence, commands[-1].sequence)
         finished = False
         while not finished:
             running(True)
+            before = context.scheduler.done
             with context.scheduler.turn():
+                record(trace.Stage.QUEUE, began, before + 1, commands[-1].sequence)
+                began = trace.now()
                 completions, finished = _collect(steps)
+                began = record(trace.Stage.EXECUTE, began, before + 1, context.scheduler.done)
                 if finished:
                     completions.completions.add(sequence=context.scheduler.done)
             running(False)
-            yield completions.SerializeToString()
+            reply = completions.SerializeToString()
+            began = record(trace.Stage.COMPLETE, began, before + 1, context.scheduler.done)
+            yield reply
         if context.ended:
             return
 
@@ -131,14 +146,24 @@ def _write(context: Context, write: timeline_pb2.WriteTensor) -> None:
 def _read(context: Context, read: timeline_pb2.ReadTensor) -> Iterator[_Result]:
     scheduler = context.scheduler
     tensor = scheduler.read(decode_token(read.tensor, "read.tensor"))
+    began = trace.now()
     if tensor.failure is not None:
         yield _Result(scheduler.done, tensor.failure)
     elif context.shares_memory:
         tensor.make_current(in_place=True)
+        _copied_out(context, began)
         yield _Result(scheduler.done, None)
     else:
         for piece in content_in_chunks(tensor):
-            yield _Result(scheduler.done, piece.tobytes())
+            data = piece.tobytes()
+            _copied_out(context, began)
+            yield _Result(scheduler.done, data)
+            began = trace.now()
+
+
+def _copied_out(context: Context, began: int) -> None:
+    if trace.recorder is not None:
+        trace.recorder.span(trace.Stage.COPY_OUT, began, trace.key_of(context.token), context.scheduler.done)
 
 
 def _destroy(context: Context, destroy: timeline_pb2.DestroyObject) -> None:
@@ -154,7 +179,7 @@ def _destroy(context: Context, destroy: timeline_pb2.DestroyObject) -> None:
 # --- decoding ---------------------------------------------------------------------------------------------------------
 
 
-def _decode(data: bytes) -> Iterable[timeline_pb2.Command]:
+def _decode(data: bytes) -> Sequence[timeline_pb2.Command]:
     """The commands of a batch. Strict as `ipc.codec.parse`, but without encoding megabytes again to compare sizes."""
     try:
         batch = timeline_pb2.CommandBatch.FromString(data)

@@ -47,6 +47,7 @@ class HostOptions:
         forgive_after: seconds without a crash that make up for one.
         charge_limit: crashes caused by one renderer after which it gets no more sessions.
         log_level: of the host and its GPU processes.
+        trace: descriptor that every process appends its trace to, see `ipc.trace`; 0 for none.
     """
 
     backend: str = DEFAULT_BACKEND
@@ -65,6 +66,7 @@ class HostOptions:
     forgive_after: float = 300.0  # Chromium: kForgiveGpuCrashMinutes
     charge_limit: int = 2
     log_level: str = "warning"
+    trace: int = 0
 
     def __post_init__(self) -> None:
         kinds = typing.get_type_hints(type(self))

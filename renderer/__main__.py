@@ -8,6 +8,7 @@ import runpy
 import sys
 from pathlib import Path
 
+from ipc import trace
 from ipc.errors import MLError
 from renderer import ML
 
@@ -15,6 +16,7 @@ from renderer import ML
 def main() -> int:
     """Run one command; 0 success, 1 the work failed, 2 wrong usage."""
     options = _parser().parse_args()
+    trace.start(options.trace_fd, trace.Role.RENDERER)
     try:
         return int(options.command(options))
     except MLError as error:
@@ -27,6 +29,7 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m renderer", description=__doc__)
     parser.add_argument("--socket", required=True, type=Path, help="that of `python -m gpu_process --socket PATH`")
+    parser.add_argument("--trace-fd", type=int, default=0, metavar="FD", help="append-only, for this process's trace")
     commands = parser.add_subparsers(required=True)
 
     demo = commands.add_parser("demo", help="classify handwritten digits")

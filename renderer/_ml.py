@@ -18,6 +18,7 @@ from renderer._host import HostConnection
 from renderer._ownership import Owned
 from renderer._promises import Promise, start
 from renderer._session import Session
+from renderer._tracing import traced
 
 Context = TypeVar("Context", bound=ContextCore)
 
@@ -106,7 +107,7 @@ class MLCore(Owned):
             # The process that this session led to has just died: not what was asked for, and another can be made.
             session = await self._session(wanted)
             reply = await self._ask(session, options)
-        return face(self, session, reply.context, options)
+        return traced(face)(self, session, reply.context, options)
 
     def _ask(self, session: Session, options: ContextOptions) -> Promise[Any]:
         preference = options.power_preference.upper().replace("-", "_")

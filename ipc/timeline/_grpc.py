@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import numpy as np
 
+from ipc import trace
+from ipc.channel import CONTEXT_METADATA
 from ipc.codec import CodecError, decode_error
 from ipc.errors import MLError
 from ipc.generated.webnn.v1 import timeline_pb2
@@ -169,6 +171,7 @@ class GrpcTimeline:
         self._completed = 0
         self._unanswered: dict[int, _Read] = {}
         self._failure = Failure()
+        self._key = trace.key_of(dict(metadata).get(CONTEXT_METADATA, b""))
         self._call = stub.Timeline(self._batches(), metadata=metadata)
         self._receiver = threading.Thread(target=self._receive, name="webnn-timeline", daemon=True)
         self._receiver.start()
@@ -256,13 +259,16 @@ class GrpcTimeline:
 
     def _batches(self) -> Iterator[timeline_pb2.CommandBatch]:
         while commands := self._take():
+            began = trace.now()
             batch = timeline_pb2.CommandBatch()
-            sequence = self._taken - len(commands)
+            sequence = before = self._taken - len(commands)
             for command in commands:
                 sequence += 1
                 message = batch.commands.add()
                 message.sequence = sequence
                 command.fill(message)
+            if trace.recorder is not None:
+                trace.recorder.span(trace.Stage.SEND, began, self._key, before + 1, sequence)
             yield batch
 
     def _take(self) -> list[_Command]:
@@ -294,8 +300,11 @@ class GrpcTimeline:
     def _receive(self) -> None:
         try:
             for batch in self._call:
+                began, before = trace.now(), self._completed
                 for completion in batch.completions:
                     self._complete(completion)
+                if trace.recorder is not None:
+                    trace.recorder.span(trace.Stage.RECEIVE, began, self._key, before + 1, self._completed)
             reason = "the GPU process ended the timeline"
         except grpc.RpcError as error:
             # What a stream raises is its call, which has the code and the details.

@@ -34,6 +34,10 @@ Carrier = Annotated[
     CarrierName | None, typer.Option(help="What carries the timeline's commands.", show_default="the fastest")
 ]
 Sandbox = Annotated[Level, typer.Option(help="Confinement of the GPU process; less than strict only by name.")]
+Trace = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write what all processes do, stage by stage, for ui.perfetto.dev."),
+]
 Preload = Annotated[
     list[str] | None, typer.Option(metavar="MODULE", help="Import MODULE in the GPU process before it locks itself in.")
 ]

@@ -12,10 +12,11 @@ from gpu_process.backends import DEFAULT_BACKEND
 from gpu_process.sandbox import Level
 from renderer.demo import DEFAULT_SAMPLES, show
 from renderer.digits import load_digits_model
-from scripts.cli._options import Backend, Carrier, Sandbox, host_arguments
+from scripts.cli._options import Backend, Carrier, Sandbox, Trace, host_arguments
 from scripts.cli._output import JsonFlag, console, fail, print_json, progress
 from scripts.digits_forward import forward
 from scripts.simulator import SimulatorError, simulator
+from scripts.trace import tracing
 
 
 def demo(
@@ -23,6 +24,7 @@ def demo(
     carrier: Carrier = None,
     sandbox: Sandbox = Level.STRICT,
     samples: Annotated[int, typer.Option(min=1, help="Round trips to time.")] = DEFAULT_SAMPLES,
+    trace: Trace = None,
     json: JsonFlag = False,
 ) -> None:
     """Classify real handwritten digits: host, GPU process and renderer, each a process of its own.
@@ -31,14 +33,17 @@ def demo(
     logits are compared with an independent float64 computation. `sandbox` is read back from the kernel.
     """
     try:
-        with simulator(host_arguments(backend=backend, sandbox=sandbox)) as running:
+        with (
+            tracing(trace) as descriptor,
+            simulator(host_arguments(backend=backend, sandbox=sandbox), trace=descriptor) as running,
+        ):
             arguments = ["demo", "--json", "--samples", str(samples), "--backend", backend]
             if carrier is not None:
                 arguments += ["--carrier", carrier]
             with progress.status("classifying …"):
                 seen = json_module.loads(running.run_renderer(arguments, capture=True))
             status = running.status()
-    except SimulatorError as error:
+    except (SimulatorError, OSError) as error:
         fail(str(error))
     report = _report(seen, status)
     if json:

@@ -9,9 +9,10 @@ import typer
 
 from gpu_process.backends import DEFAULT_BACKEND
 from gpu_process.sandbox import Level
-from scripts.cli._options import Backend, Preload, Sandbox, host_arguments
+from scripts.cli._options import Backend, Preload, Sandbox, Trace, host_arguments
 from scripts.cli._output import fail
 from scripts.simulator import SimulatorError, simulator
+from scripts.trace import tracing
 
 
 def run(
@@ -20,13 +21,17 @@ def run(
     backend: Backend = DEFAULT_BACKEND,
     sandbox: Sandbox = Level.STRICT,
     preload: Preload = None,
+    trace: Trace = None,
 ) -> None:
     """Run SCRIPT as a renderer process: its `ML()` attaches to the host that this command starts.
 
     What follows SCRIPT are its own arguments. Exits with 1 if the script fails.
     """
     try:
-        with simulator(host_arguments(backend=backend, sandbox=sandbox, preload=preload)) as running:
+        with (
+            tracing(trace) as descriptor,
+            simulator(host_arguments(backend=backend, sandbox=sandbox, preload=preload), trace=descriptor) as running,
+        ):
             running.run_renderer(["run", str(script), *context.args], capture=False)
-    except SimulatorError as error:
+    except (SimulatorError, OSError) as error:
         fail(str(error))
