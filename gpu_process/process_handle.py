@@ -23,6 +23,7 @@ from gpu_process.run_directory import RunDirectory
 from gpu_process.running_note import RunningNote
 from gpu_process.sandbox import Outcome, Supervisor, held_layers, receive_listener
 from gpu_process.stderr_tail import StderrTail
+from ipc import trace
 from ipc.channel import ChannelClosed, ChannelError, MessageSocket, pair
 from ipc.errors import escape_label
 from ipc.generated.webnn.v1.session_pb2 import AdoptSession, EndSession, GpuReply, GpuRequest, StatusRequest
@@ -87,6 +88,7 @@ class ProcessHandle:
         self.failure = ""
         self.layers: dict[str, Any] = {}
         self.memory_group = ""
+        self._began = trace.now()
         self._loop = loop
         self._options = options
         self._owner = owner
@@ -255,6 +257,8 @@ class ProcessHandle:
         self.layers = self._decoded(status).get("sandbox", {})
         self._look_from_outside()
         self._state = _State.READY
+        if trace.recorder is not None:
+            trace.recorder.span(trace.Stage.START, self._began)
         self._timer.cancel()
         if self._options.hang_timeout:
             self._watch_for_hangs()
