@@ -15,6 +15,7 @@ from gpu_process import quotas
 from gpu_process.backends import Backend, BackendError
 from gpu_process.constants import constant_arrays
 from gpu_process.context import Context, ContextEnded
+from gpu_process.running_note import Running, Work
 from gpu_process.scheduler import GraphObject
 from gpu_process.session import Session
 from gpu_process.tensors import ConstantTensor
@@ -62,7 +63,7 @@ class Service:
 
     backends: Mapping[str, Backend]
     in_place: bool
-    running: Callable[[int], None]
+    running: Running
 
 
 def create_context(

@@ -52,7 +52,7 @@ _SENTENCES: Final = {
     Cause.ABORT: "the GPU process aborted",
     Cause.INTERNAL_ERROR: "the GPU process gave up after an internal error",
     Cause.OUT_OF_MEMORY: "the GPU process was killed because memory ran out",
-    Cause.HANG: "the GPU process was killed because it no longer answered",
+    Cause.HANG: "the GPU process was killed because it did not come to an end",
     Cause.KILLED: "the GPU process was killed",
     Cause.PROTOCOL: "the GPU process was killed because it broke the host's protocol",
     Cause.START_FAILED: "the GPU process could not start",
@@ -91,7 +91,7 @@ def classify(wait_status: int, *, killed_for: Cause | None = None, memory_ran_ou
 
     Args:
         killed_for: why the host sent SIGKILL, if it did.
-        memory_ran_out: the kernel has killed some process for lack of memory meanwhile.
+        memory_ran_out: the kernel has killed a process for lack of memory meanwhile.
     """
     code = os.waitstatus_to_exitcode(wait_status)
     if code >= 0:

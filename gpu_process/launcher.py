@@ -16,7 +16,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -88,7 +88,7 @@ class Launcher:
             self._loop.run()
         finally:
             self._end_children()
-            self._run_directory.remove()
+            self._run_directory.release()
 
     def _obey(self) -> None:
         try:
@@ -153,9 +153,11 @@ class Launcher:
         os.close(child.lifeline)
         del self._children[child.process]
         self._run_directory.discard(str(child.process))
+        kills = 0
         if child.memory_group:
+            kills = child.memory_group.kills()
             _remove_group(child.memory_group)
-        self._tell(LauncherReply(exited=Exited(process=child.process, wait_status=status)))
+        self._tell(LauncherReply(exited=Exited(process=child.process, wait_status=status, memory_kills=kills)))
 
     def _tell(self, reply: LauncherReply) -> None:
         with contextlib.suppress(ChannelClosed):  # then the loop learns it too, and ends
@@ -220,13 +222,15 @@ def _import(backends: Sequence[str], options: HostOptions) -> None:
     Raises:
         ImportError: it cannot be imported, or starts threads.
     """
-    from gpu_process.backends import prepare_import
+    from gpu_process.backends import import_runtime, prepare_import
 
     prepare_import()
-    for module in (*options.preload, *(f"gpu_process.backends.{name}" for name in backends), "gpu_process.main"):
-        importlib.import_module(module)
+    steps: list[tuple[str, Callable[[str], object]]] = [(name, importlib.import_module) for name in options.preload]
+    steps += [(name, import_runtime) for name in backends]
+    for name, load in (*steps, ("gpu_process.main", importlib.import_module)):
+        load(name)
         if (threads := len(os.listdir("/proc/self/task"))) != 1:
-            raise ImportError(f"{module} starts threads when it is imported ({threads - 1} are running)")
+            raise ImportError(f"{name} starts threads when it is imported ({threads - 1} are running)")
 
 
 def main() -> int:

@@ -29,7 +29,7 @@ class Forkee(Protocol):
 
     def never_forked(self, reason: str) -> None: ...
 
-    def exited(self, wait_status: int) -> None: ...
+    def exited(self, wait_status: int, memory_kills: int) -> None: ...
 
     def orphaned(self, reason: str) -> None: ...
 
@@ -155,7 +155,8 @@ class LauncherHandle:
             case "fork_failed":
                 self._children.pop(reply.fork_failed.process).never_forked(reply.fork_failed.reason)
             case "exited":
-                self._children.pop(reply.exited.process).exited(reply.exited.wait_status)
+                exited = reply.exited
+                self._children.pop(exited.process).exited(exited.wait_status, exited.memory_kills)
                 self._close_if_idle()
         return True
 

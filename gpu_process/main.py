@@ -13,11 +13,28 @@ from gpu_process.backends import BackendError, BackendOptions, load_backend
 from gpu_process.exit_status import EXIT_START_FAILED
 from gpu_process.quotas import Quotas
 from gpu_process.running_note import RunningNote
-from gpu_process.sandbox import Level, Report, SandboxError, SandboxSpec, enter_namespaces, lock_in, restrict_filesystem
+from gpu_process.sandbox import (
+    Level,
+    Report,
+    SandboxError,
+    SandboxSpec,
+    attack,
+    enter_namespaces,
+    lock_in,
+    restrict_filesystem,
+)
 from gpu_process.service import GpuService
 from ipc import trace
 from ipc.channel import ChannelClosed, MessageSocket
-from ipc.generated.webnn.v1.session_pb2 import GpuReply, GpuRequest, Ready, SessionReport, StartFailed, StatusReply
+from ipc.generated.webnn.v1.session_pb2 import (
+    Attempted,
+    GpuReply,
+    GpuRequest,
+    Ready,
+    SessionReport,
+    StartFailed,
+    StatusReply,
+)
 from ipc.options import HostOptions
 
 # A call that another Python thread holds up waits 5 ms by default; measured 0.14 ms with this (docs/performance.md).
@@ -113,6 +130,9 @@ def _serve(control: MessageSocket[GpuRequest, GpuReply], service: GpuService) ->
                 case "status":
                     reply = StatusReply(json=json.dumps(service.status()))
                     control.send(GpuReply(status=reply), timeout=_HOST_PATIENCE)
+                case "attempt":
+                    outcome = attack.run_attempt(request.attempt.name).to_json()
+                    control.send(GpuReply(attempted=Attempted(json=json.dumps(outcome))), timeout=_HOST_PATIENCE)
         except ChannelClosed:
             # Nothing here is worth a goodbye: renderers see their sockets close, and the launcher removes the files.
             trace.stop()

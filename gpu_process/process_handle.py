@@ -6,27 +6,35 @@ import contextlib
 import enum
 import json
 import logging
-import select
 import socket
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from gpu_process import exit_status
+from gpu_process import blame, exit_status
 from gpu_process.confinement import sandbox_spec
 from gpu_process.event_loop import EventLoop
 from gpu_process.exit_status import Cause, Death
 from gpu_process.launcher_handle import LauncherHandle
+from gpu_process.quotas import Quotas
 from gpu_process.run_directory import RunDirectory
-from gpu_process.running_note import RunningNote
-from gpu_process.sandbox import Outcome, Supervisor, held_layers, receive_listener
+from gpu_process.running_note import Note, RunningNote, Work
+from gpu_process.sandbox import held_layers
 from gpu_process.stderr_tail import StderrTail
+from gpu_process.supervision import Supervision
 from ipc import trace
 from ipc.channel import ChannelClosed, ChannelError, MessageSocket, pair
 from ipc.errors import escape_label
-from ipc.generated.webnn.v1.session_pb2 import AdoptSession, EndSession, GpuReply, GpuRequest, StatusRequest
+from ipc.generated.webnn.v1.session_pb2 import (
+    AdoptSession,
+    Attempt,
+    EndSession,
+    GpuReply,
+    GpuRequest,
+    StatusRequest,
+)
 from ipc.options import HostOptions
 
 # Between a closed control socket and the exit status that explains it.
@@ -51,8 +59,9 @@ class _State(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """A status request on its way."""
+    """A request on its way, and by which kind of message it is answered."""
 
+    kind: str
     asked_at: float
     answer: Callable[[dict[str, Any] | None], None]
 
@@ -97,20 +106,20 @@ class ProcessHandle:
         self._waiting: list[Callable[[], None]] = []
         self._questions: deque[_Question] = deque()
         self._killed_for: Cause | None = None
-        self._violations: Counter[str] = Counter()
-        self._last_violation = ""
+        self._overdue: Note | None = None
         self._memory_kills = exit_status.read_memory_kills()
-        self._spec = sandbox_spec(options, launcher.backends, run_directory.path / str(number))
-        self._supervisor: Supervisor | None = None
+        quotas = Quotas.of(options.quotas)
+        self._time_limits = {Work.COMMANDS: float(quotas.command_seconds), Work.BUILD: float(quotas.build_seconds)}
+        name = f"GPU process {number} ({self.group})"
 
         with contextlib.ExitStack() as undo, contextlib.ExitStack() as theirs:
             control, their_control = pair()
             undo.callback(control.close)
             theirs.callback(their_control.close)
-            self._handover, their_handover = pair()
-            undo.callback(self._handover.close)
+            handover, their_handover = pair()
+            undo.callback(handover.close)
             theirs.callback(their_handover.close)
-            self._stderr = StderrTail(loop, f"GPU process {number} ({self.group})")
+            self._stderr = StderrTail(loop, name)
             undo.callback(self._stderr.close)
             theirs.callback(self._stderr.close_writer)
             self._note = RunningNote.create()
@@ -121,7 +130,8 @@ class ProcessHandle:
         self._control = MessageSocket(control, GpuReply, GpuRequest)
         self._control.learn_peer_pid()
         loop.watch(self._control, self._hear)
-        loop.watch(self._handover, self._receive_listener)
+        spec = sandbox_spec(options, launcher.backends, run_directory.path / str(number))
+        self._supervision = Supervision(loop, handover, spec, name, on_kill=self._killed_by_sandbox)
         self._timer = loop.call_later(options.start_timeout, self._start_timed_out)
 
     # --- What the host asks for ---------------------------------------------------------------------------------------
@@ -139,11 +149,18 @@ class ProcessHandle:
 
     def ask(self, answer: Callable[[dict[str, Any] | None], None]) -> None:
         """Have it tell its status; None where it ends first. An answer also proves that it lives."""
+        self._ask(GpuRequest(status=StatusRequest()), "status", answer)
+
+    def attempt(self, name: str, answer: Callable[[dict[str, Any] | None], None]) -> None:
+        """Have it make an attack on its own sandbox; None where it ends of it."""
+        self._ask(GpuRequest(attempt=Attempt(name=name)), "attempted", answer)
+
+    def _ask(self, request: GpuRequest, kind: str, answer: Callable[[dict[str, Any] | None], None]) -> None:
         if self._state is not _State.READY:
             answer(None)
             return
-        self._questions.append(_Question(self._loop.clock(), answer))
-        self._send(GpuRequest(status=StatusRequest()))
+        self._questions.append(_Question(kind, self._loop.clock(), answer))
+        self._send(request)
 
     def adopt(self, session: int, renderer_pid: int, sock: socket.socket) -> None:
         """Hand it its end of a session's socket pair, which is closed here."""
@@ -164,9 +181,13 @@ class ProcessHandle:
             self.launcher.kill(self.number)
 
     def culprit(self) -> int | None:
-        """The session whose command was running when it died; None where that was none or may have been several."""
-        suspects = self._note.read() & self.sessions
-        return next(iter(suspects)) if len(suspects) == 1 else None
+        """The session whose command it died of; None where that is not certain."""
+        clues = blame.Clues(
+            self._overdue,
+            self._supervision.killer.inner_pid if self._supervision.killer else None,
+            self._note.crashed_thread(),
+        )
+        return blame.culprit(self._note.read(), self.sessions, clues)
 
     def let_go(self) -> None:
         """Close its control socket, at which it ends."""
@@ -180,7 +201,8 @@ class ProcessHandle:
             "backends": list(self.launcher.backends),
             "sessions": len(self.sessions),
             "sandbox": self.layers,
-            "violations": dict(self._violations),
+            "violations": dict(self._supervision.counts),
+            "recent_violations": list(self._supervision.recent),
         }
 
     # --- What the launcher tells --------------------------------------------------------------------------------------
@@ -194,13 +216,18 @@ class ProcessHandle:
             self.failure = reason
             self._end(Death(Cause.START_FAILED))
 
-    def exited(self, wait_status: int) -> None:
+    def exited(self, wait_status: int, memory_kills: int) -> None:
         if self._state is not _State.ENDED:
             self._hear_everything()
-            ran_out = exit_status.read_memory_kills() > self._memory_kills
+            # Its group counts for itself; without one, the machine's count is all there is.
+            ran_out = memory_kills > 0 if self.memory_group else exit_status.read_memory_kills() > self._memory_kills
             death = exit_status.classify(wait_status, killed_for=self._killed_for, memory_ran_out=ran_out)
-            if death.cause is Cause.SANDBOX_VIOLATION and self._last_violation:
-                death = Death(death.cause, self._last_violation)
+            if death.cause is Cause.SANDBOX_VIOLATION and self._supervision.killer:
+                # No more than the name: renderers are told, and arguments are addresses.
+                death = Death(death.cause, self._supervision.killer.call)
+            elif death.cause is Cause.HANG and self._overdue:
+                limit = self._time_limits[Work(self._overdue.work)]
+                death = Death(death.cause, f"{Work(self._overdue.work).name.lower()} took longer than {limit:g} s")
             self._end(death)
 
     def orphaned(self, reason: str) -> None:
@@ -247,8 +274,8 @@ class ProcessHandle:
                 )
             case "session_report":
                 pass  # it ended at both ends at once
-            case "status" if self._questions:
-                self._questions.popleft().answer(self._decoded(reply.status.json))
+            case ("status" | "attempted") as kind if self._questions and self._questions[0].kind == kind:
+                self._questions.popleft().answer(self._decoded(getattr(reply, kind).json))
             case unexpected:
                 self._distrust(f"sent {unexpected} unasked")
 
@@ -260,8 +287,7 @@ class ProcessHandle:
         if trace.recorder is not None:
             trace.recorder.span(trace.Stage.START, self._began)
         self._timer.cancel()
-        if self._options.hang_timeout:
-            self._watch_for_hangs()
+        self._watch_for_hangs()
         self._settle()
 
     def _look_from_outside(self) -> None:
@@ -295,32 +321,6 @@ class ProcessHandle:
             _logger.warning("GPU process %d (%s) cannot be sent to: %s", self.number, self.group, error)
             self.kill(Cause.HANG)
 
-    # --- Its sandbox --------------------------------------------------------------------------------------------------
-
-    def _receive_listener(self) -> None:
-        self._loop.forget(self._handover)
-        with self._handover:
-            try:
-                listener, inner_pid = receive_listener(self._handover)
-            except EOFError:  # it has no filter, or ended before
-                return
-        self._supervisor = Supervisor(listener, self._spec, inner_pid)
-        self._loop.watch(self._supervisor, self._supervise)
-
-    def _supervise(self) -> None:
-        assert self._supervisor is not None
-        if not _has_input(self._supervisor.fileno()):  # hung up: the last process under the filter has ended
-            self._forget_supervisor()
-            return
-        if (violation := self._supervisor.handle()) is None:
-            return
-        self._violations[violation.call] += 1
-        if violation.outcome is Outcome.KILLED:
-            self._killed_for = Cause.SANDBOX_VIOLATION
-            self._last_violation = violation.call  # no more: renderers are told, and arguments are addresses
-        level = logging.WARNING if self._violations[violation.call] == 1 else logging.DEBUG
-        _logger.log(level, "GPU process %d (%s): %s", self.number, self.group, violation)
-
     # --- Time ---------------------------------------------------------------------------------------------------------
 
     def _start_timed_out(self) -> None:
@@ -332,13 +332,24 @@ class ProcessHandle:
         self._end(Death(Cause.START_FAILED))  # whoever waits has waited long enough
 
     def _watch_for_hangs(self) -> None:
-        limit = self._options.hang_timeout
-        if self._questions and self._loop.clock() - self._questions[0].asked_at >= limit:
+        limits = [limit for limit in (self._options.hang_timeout, *self._time_limits.values()) if limit]
+        if not limits:
+            return
+        self._overdue = self._note.overdue(self._time_limits, self._loop.clock())
+        if self._overdue or self._leaves_unanswered():
             self.kill(Cause.HANG)
             return
-        if not self._questions:
+        self._timer = self._loop.call_later(min(limits) / 4, self._watch_for_hangs)
+
+    def _leaves_unanswered(self) -> bool:
+        """Whether it has not answered for too long; asks it again where it has."""
+        limit = self._options.hang_timeout
+        if limit and not self._questions:
             self.ask(lambda _: None)
-        self._timer = self._loop.call_later(limit / 4, self._watch_for_hangs)
+        return bool(limit and self._questions and self._loop.clock() - self._questions[0].asked_at >= limit)
+
+    def _killed_by_sandbox(self) -> None:
+        self._killed_for = Cause.SANDBOX_VIOLATION
 
     # --- Its end ------------------------------------------------------------------------------------------------------
 
@@ -354,10 +365,7 @@ class ProcessHandle:
         self._state = _State.ENDED
         self._timer.cancel()
         self._forget_control()
-        self._forget_supervisor()
-        if self._handover.fileno() >= 0:
-            self._loop.forget(self._handover)
-            self._handover.close()
+        self._supervision.close()
         self._log_end(death)
         self._stderr.close()
         self._owner.process_ended(self, death)
@@ -373,24 +381,14 @@ class ProcessHandle:
         _logger.log(
             level, "GPU process %d (%s): %s%s", self.number, self.group, death, f"; it said: {said}" if said else ""
         )
+        if report := self._note.crash_report():
+            _logger.info("GPU process %d (%s) crashed here: %s", self.number, self.group, escape_label(report))
 
     def _forget_control(self) -> None:
         if self._control.fileno() >= 0:
             self._loop.forget(self._control)
             self._control.close()
 
-    def _forget_supervisor(self) -> None:
-        if self._supervisor is not None:
-            self._loop.forget(self._supervisor)
-            self._supervisor.close()
-            self._supervisor = None
-
     def control_group(self) -> Path | None:
         """Of its memory, to be removed by whoever outlives its launcher."""
         return Path(self.memory_group) if self.memory_group else None
-
-
-def _has_input(descriptor: int) -> bool:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return any(events & select.POLLIN for _, events in poll.poll(0))

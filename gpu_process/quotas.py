@@ -35,6 +35,9 @@ class Quotas:
         builds: graphs that a session is building at the same time.
         calls: gRPC calls of a session in flight, its timelines not counted.
         wait_seconds: that a call may wait for its place in the timeline.
+        command_seconds: that one command of a timeline may run; 0 is for ever. What is native cannot be interrupted:
+            the process ends, and whose command it was is charged with the crash.
+        build_seconds: the same for the compilation of a graph.
     """
 
     sessions: int = 32
@@ -53,6 +56,8 @@ class Quotas:
     builds: int = 8
     calls: int = 16
     wait_seconds: int = 60
+    command_seconds: int = 60
+    build_seconds: int = 120
 
     def __post_init__(self) -> None:
         for entry in fields(self):

@@ -3,8 +3,8 @@
     webnn-sim-3fa9c1d2/     of the host; everyone who holds it has a shared lock on it
         1/                  of GPU process 1, given to the user it runs as
 
-Every holder removes the whole at its end; the last one to do so finds nothing left. Where all of them were killed at
-once, no lock is held any more and the next host removes it.
+Whoever lets go of it last removes the whole. Where all were killed at once, no lock is held any more and the next host
+removes it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import secrets
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,9 @@ MAX_SOCKET_PATH: Final = 107  # sun_path without its final zero
 
 _PREFIX: Final = "webnn-sim-"
 _ROOM_BELOW: Final = 32  # for the number of a GPU process and the name of its socket
+
+_RELEASE_ATTEMPTS: Final = 100
+_RELEASE_INTERVAL: Final = 0.002
 
 
 class RunDirectory:
@@ -67,12 +71,29 @@ class RunDirectory:
         """Remove the directory of one GPU process; idempotent."""
         _remove(self.path / name)
 
+    def release(self) -> None:
+        """Let go, and remove everything unless someone else still holds it; idempotent."""
+        self._let_go()
+        for _ in range(_RELEASE_ATTEMPTS):
+            with contextlib.suppress(FileNotFoundError), _opened(self.path) as descriptor:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    # A holder that was killed lets go a moment after its sockets have closed.
+                    time.sleep(_RELEASE_INTERVAL)
+                    continue
+                _remove(self.path)
+            return
+
     def remove(self) -> None:
-        """Remove everything; idempotent, and right while other holders do the same."""
+        """Remove everything, whoever holds it; idempotent."""
+        self._let_go()
+        _remove(self.path)
+
+    def _let_go(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-        _remove(self.path)
 
 
 def sweep() -> None:

@@ -24,6 +24,7 @@ from gpu_process import calls
 from gpu_process.backends import Backend
 from gpu_process.context import Context, ContextEnded
 from gpu_process.quotas import Quotas
+from gpu_process.running_note import Running, Work
 from gpu_process.session import Report, Session, SessionEnded
 from gpu_process.timeline import execute_batches
 from gpu_process.warming import use_once
@@ -72,7 +73,7 @@ class GpuService(_GenericRpcHandler):
         quotas: Quotas | None = None,
         report: Report = lambda _number, _reason, _field: None,
         in_place: bool = True,
-        running: Callable[[int], None] = lambda _: None,
+        running: Running = lambda _session, _work=Work.COMMANDS: None,
         abort: Callable[[], object] = os.abort,
     ) -> None:
         """Nothing is served before `start`.

@@ -50,7 +50,7 @@ def execute_batches(context: Context, batches: Iterable[bytes], running: Callabl
             with context.scheduler.turn():
                 record(trace.Stage.QUEUE, began, before + 1, commands[-1].sequence)
                 began = trace.now()
-                completions, finished = _collect(steps)
+                completions, finished = _collect(steps, running)
                 began = record(trace.Stage.EXECUTE, began, before + 1, context.scheduler.done)
                 if finished:
                     completions.completions.add(sequence=context.scheduler.done)
@@ -70,12 +70,15 @@ class _Result:
     content: bytes | OperationError | None
 
 
-def _collect(steps: Iterator[_Result | None]) -> tuple[timeline_pb2.CompletionBatch, bool]:
+def _collect(
+    steps: Iterator[_Result | None], running: Callable[[bool], None]
+) -> tuple[timeline_pb2.CompletionBatch, bool]:
     """Execute commands until a result should not wait any longer; whether all are done."""
     batch = timeline_pb2.CompletionBatch()
     size, started = 0, time.monotonic()
     for result in steps:
         if result is None:
+            running(True)  # the next command's time begins
             continue
         completion = batch.completions.add(sequence=result.sequence)
         if isinstance(result.content, bytes):

@@ -46,6 +46,7 @@ _DESCRIPTORS: Final[Mapping[str, int]] = {
     "region_offered": 1,
     "adopt_session": 1,
     "fork_gpu_process": 4,
+    "launch_renderer": 3,
 }
 
 _INT: Final = struct.Struct("i")

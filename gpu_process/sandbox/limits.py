@@ -100,6 +100,15 @@ class MemoryGroup:
         """Moves process `pid` in, and what it starts from then on. Memory that it has already stays where it was."""
         _write(self.directory / "cgroup.procs", pid)
 
+    def kills(self) -> int:
+        """How many of its processes the kernel has killed because their memory reached the limit."""
+        for name in ("memory.oom_control", "memory.events"):  # versions 1 and 2
+            with contextlib.suppress(OSError):
+                for line in (self.directory / name).read_bytes().decode().splitlines():
+                    if line.startswith("oom_kill "):
+                        return int(line.split()[1])
+        return 0
+
     def remove(self) -> None:
         """Removes the empty group; again is harmless.
 

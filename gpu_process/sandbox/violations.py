@@ -16,6 +16,7 @@ import signal
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from gpu_process.sandbox._filter import AUDIT_ARCH_X86_64, X32_CALL_BIT
@@ -49,6 +50,7 @@ class Violation:
         number: its number, as the processor's entry point gave it.
         arguments: six words, not followed where they are pointers.
         pid: the calling *thread*, as the supervisor numbers it.
+        inner_pid: the same, as it numbers itself; None if it was gone before that could be read.
         decision: what the policy says of it.
         outcome: what became of it.
         errno: the error that the caller got, if it was refused.
@@ -58,6 +60,7 @@ class Violation:
     number: int
     arguments: tuple[int, ...]
     pid: int
+    inner_pid: int | None
     decision: Decision
     outcome: Outcome
     errno: int | None
@@ -118,6 +121,7 @@ class Supervisor:
         else:
             call, verdict = f"foreign entry {architecture:#x}, call {number:#x}", DANGEROUS
         self.counts[call] += 1
+        inner_pid = _number_inside(pid)
         killed = self._must_die(verdict) and self._kill(identifier, pid)
         if not killed:
             self._refuse(identifier, verdict.errno)
@@ -126,6 +130,7 @@ class Supervisor:
             number=number,
             arguments=tuple(arguments),
             pid=pid,
+            inner_pid=inner_pid,
             decision=verdict.decision,
             outcome=Outcome.KILLED if killed else Outcome.REFUSED,
             errno=None if killed else verdict.errno,
@@ -160,3 +165,12 @@ class Supervisor:
             fcntl.ioctl(self._listener, _IOCTL_SEND, _ANSWER.pack(identifier, 0, -number, 0))
         except FileNotFoundError:
             return  # the caller was killed by somebody else while this was being decided
+
+
+def _number_inside(pid: int) -> int | None:
+    """The number of thread `pid` in its own PID namespace."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_bytes()
+    except OSError:  # it has just been killed by somebody else
+        return None
+    return next(int(line.split()[-1]) for line in status.splitlines() if line.startswith(b"NSpid:"))

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from gpu_process.running_note import Running, Work
 from ipc.channel import PROTOCOL_VERSION, ChannelClosed, MessageSocket, new_secret
 from ipc.generated.webnn.v1.session_pb2 import SessionGranted, SessionMessage
 
@@ -52,7 +53,7 @@ class TinyService:
         quotas: object,
         report: Callable[[int, str, str], None],
         in_place: bool,
-        running: Callable[[int], None],
+        running: Running,
     ) -> None:
         self._backends = backends
         self._directory = run_directory

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%ipc/generated/webnn/v1/launcher.proto\x12\x08webnn.v1\"!\n\x0e\x46orkGpuProcess\x12\x0f\n\x07process\x18\x01 \x01(\x04\"!\n\x0eKillGpuProcess\x12\x0f\n\x07process\x18\x01 \x01(\x04\"\x88\x01\n\x0fLauncherRequest\x12\x34\n\x10\x66ork_gpu_process\x18\x01 \x01(\x0b\x32\x18.webnn.v1.ForkGpuProcessH\x00\x12\x34\n\x10kill_gpu_process\x18\x02 \x01(\x0b\x32\x18.webnn.v1.KillGpuProcessH\x00\x42\t\n\x07message\"\x1e\n\x0cImportFailed\x12\x0e\n\x06reason\x18\x01 \x01(\t\"/\n\x06\x46orked\x12\x0f\n\x07process\x18\x01 \x01(\x04\x12\x14\n\x0cmemory_group\x18\x02 \x01(\t\"-\n\nForkFailed\x12\x0f\n\x07process\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\".\n\x06\x45xited\x12\x0f\n\x07process\x18\x01 \x01(\x04\x12\x13\n\x0bwait_status\x18\x02 \x01(\x05\"\xc0\x01\n\rLauncherReply\x12/\n\rimport_failed\x18\x01 \x01(\x0b\x32\x16.webnn.v1.ImportFailedH\x00\x12\"\n\x06\x66orked\x18\x02 \x01(\x0b\x32\x10.webnn.v1.ForkedH\x00\x12+\n\x0b\x66ork_failed\x18\x03 \x01(\x0b\x32\x14.webnn.v1.ForkFailedH\x00\x12\"\n\x06\x65xited\x18\x04 \x01(\x0b\x32\x10.webnn.v1.ExitedH\x00\x42\t\n\x07messageb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%ipc/generated/webnn/v1/launcher.proto\x12\x08webnn.v1\"!\n\x0e\x46orkGpuProcess\x12\x0f\n\x07process\x18\x01 \x01(\x04\"!\n\x0eKillGpuProcess\x12\x0f\n\x07process\x18\x01 \x01(\x04\"\x88\x01\n\x0fLauncherRequest\x12\x34\n\x10\x66ork_gpu_process\x18\x01 \x01(\x0b\x32\x18.webnn.v1.ForkGpuProcessH\x00\x12\x34\n\x10kill_gpu_process\x18\x02 \x01(\x0b\x32\x18.webnn.v1.KillGpuProcessH\x00\x42\t\n\x07message\"\x1e\n\x0cImportFailed\x12\x0e\n\x06reason\x18\x01 \x01(\t\"/\n\x06\x46orked\x12\x0f\n\x07process\x18\x01 \x01(\x04\x12\x14\n\x0cmemory_group\x18\x02 \x01(\t\"-\n\nForkFailed\x12\x0f\n\x07process\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\"D\n\x06\x45xited\x12\x0f\n\x07process\x18\x01 \x01(\x04\x12\x13\n\x0bwait_status\x18\x02 \x01(\x05\x12\x14\n\x0cmemory_kills\x18\x03 \x01(\r\"\xc0\x01\n\rLauncherReply\x12/\n\rimport_failed\x18\x01 \x01(\x0b\x32\x16.webnn.v1.ImportFailedH\x00\x12\"\n\x06\x66orked\x18\x02 \x01(\x0b\x32\x10.webnn.v1.ForkedH\x00\x12+\n\x0b\x66ork_failed\x18\x03 \x01(\x0b\x32\x14.webnn.v1.ForkFailedH\x00\x12\"\n\x06\x65xited\x18\x04 \x01(\x0b\x32\x10.webnn.v1.ExitedH\x00\x42\t\n\x07messageb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,7 +44,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FORKFAILED']._serialized_start=341
   _globals['_FORKFAILED']._serialized_end=386
   _globals['_EXITED']._serialized_start=388
-  _globals['_EXITED']._serialized_end=434
-  _globals['_LAUNCHERREPLY']._serialized_start=437
-  _globals['_LAUNCHERREPLY']._serialized_end=629
+  _globals['_EXITED']._serialized_end=456
+  _globals['_LAUNCHERREPLY']._serialized_start=459
+  _globals['_LAUNCHERREPLY']._serialized_end=651
 # @@protoc_insertion_point(module_scope)

@@ -48,12 +48,14 @@ class ForkFailed(_message.Message):
     def __init__(self, process: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Exited(_message.Message):
-    __slots__ = ("process", "wait_status")
+    __slots__ = ("process", "wait_status", "memory_kills")
     PROCESS_FIELD_NUMBER: _ClassVar[int]
     WAIT_STATUS_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_KILLS_FIELD_NUMBER: _ClassVar[int]
     process: int
     wait_status: int
-    def __init__(self, process: _Optional[int] = ..., wait_status: _Optional[int] = ...) -> None: ...
+    memory_kills: int
+    def __init__(self, process: _Optional[int] = ..., wait_status: _Optional[int] = ..., memory_kills: _Optional[int] = ...) -> None: ...
 
 class LauncherReply(_message.Message):
     __slots__ = ("import_failed", "forked", "fork_failed", "exited")
