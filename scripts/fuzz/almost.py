@@ -81,7 +81,7 @@ def broken_call(
             break
         changed, _ = change(legal, random, profile)
         error = changed.refusal(limits)
-        if error is not None and error.rule == wanted:
+        if error is not None and error.rule == wanted and _is_writable(changed):
             broken = Broken(changed, wanted, legal.infer(limits))
             if broken.is_sendable or not sendable:
                 return broken
@@ -106,6 +106,8 @@ def breakable(name: str) -> Mapping[str, tuple[Broken, ...]]:
             error = call.refusal(limits)
             if error is None:
                 break
+            if not _is_writable(call):
+                break
             kept = found.setdefault(error.rule, [])
             if len(kept) < 2 * _KEPT:
                 broken = Broken(call, error.rule, legal.infer(limits))
@@ -115,6 +117,13 @@ def breakable(name: str) -> Mapping[str, tuple[Broken, ...]]:
                 break
             call = repaired(call, error, random, limits, _UNBOUNDED, (changed,))
     return {rule: tuple(calls) for rule, calls in sorted(found.items())}
+
+
+def _is_writable(call: Call) -> bool:
+    """Whether a message can say it, right or wrong: attributes are canonical, sizes have 32 bits."""
+    return all(attribute.takes(call.attributes[name]) for name, attribute in call.operator.attributes.items()) and all(
+        0 <= size < 2**32 for _, descriptor in call.descriptors() for size in descriptor.shape
+    )
 
 
 def almost_legal_graph(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ipc.descriptors import DataType, Descriptor
 from ipc.graph import ConstantSource, Graph, OperandId, Operation
-from ipc.operators import REGISTRY, Kind, SlotValue
+from ipc.operators import REGISTRY, Attribute, Kind, SlotValue
 from scripts.fuzz.calls import Call
 
 PLACEHOLDER = bytes(16)
@@ -119,6 +120,13 @@ def operands_of(graph: Graph, operation: Operation) -> dict[str, SlotValue]:
 def call_of(graph: Graph, operation: Operation) -> Call:
     """An operation as a call, without the graph around it."""
     return Call(operation.operator, operands_of(graph, operation), operation.attributes)
+
+
+def argument(attribute: Attribute, value: Any) -> Any:
+    """What a caller gives so that `value` comes of it: infinity, in a smaller type, was finite before it was cast."""
+    if isinstance(value, float) and math.isinf(value) and attribute.kind.name == "float64":
+        return math.copysign(1e308, value)
+    return value
 
 
 def constant_source() -> ConstantSource:

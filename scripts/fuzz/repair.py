@@ -68,9 +68,9 @@ class _Evidence:
             if name == suspect:
                 continue
             if isinstance(value, tuple) and all(type(item) is int for item in value):
-                self.lists.append(value)
+                self.lists.append(tuple(max(0, item) for item in value))
             elif type(value) is int:
-                self.numbers.append(value)
+                self.numbers.append(max(0, value))
         if not self.lists:
             self.lists = [descriptor.shape for _, descriptor in call.descriptors()]
         self.own: Any = error.values.get(suspect)
