@@ -12,7 +12,7 @@ from gpu_process.backends import BackendOptions, load_backend
 from ipc.descriptors import DataType, Descriptor
 from ipc.operators import REGISTRY, with_int4
 from tests.conformance._in_process import BackendContext
-from tests.gpu_process.backends.onnxruntime._cases import Array, Case, cases, data_types, operand
+from tests.gpu_process.backends._cases import Array, Case, cases, data_types, operand
 
 _CASES: dict[str, list[Case]] = defaultdict(list)
 for _case in cases():

@@ -15,7 +15,7 @@ from gpu_process.backends import BackendOptions
 from ipc.descriptors import DataType, Descriptor
 from ipc.operators import REGISTRY
 from tests.conformance._in_process import BackendContext
-from tests.gpu_process.backends.onnxruntime._cases import Array, Case, cases, data_types, operand
+from tests.gpu_process.backends._cases import Array, Case, cases, data_types, operand
 from tests.gpu_process.backends.openvino._graphs import Workbench
 
 _CASES: dict[str, list[Case]] = defaultdict(list)
