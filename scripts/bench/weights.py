@@ -26,10 +26,11 @@ MOBILENET_BLOCKS = (  # expansion, channels, repeats, stride: Sandler et al., "M
 
 
 class Seeded:
-    """A stream of scaled normal arrays from one seed."""
+    """A stream of scaled normal arrays."""
 
-    def __init__(self, seed: int) -> None:
-        self._generator = np.random.default_rng(seed)
+    def __init__(self, model: int, seed: int) -> None:
+        """The stream of a model; another seed makes weights that nobody has seen before."""
+        self._generator = np.random.default_rng((model, seed))
 
     def normal(self, *shape: int, fan_in: int) -> Floats:
         """Normal values of variance 2 / `fan_in` (He et al.), so that relu networks keep their scale."""
@@ -53,9 +54,26 @@ class Convolution:
     residual_ends: bool = False
 
 
-def mobilenet_v2_layers(seed: int = 2) -> Iterator[Convolution]:
-    """The 52 convolutions of MobileNetV2 1.0 in order (the classifier is `mobilenet_v2_classifier`)."""
-    weights = Seeded(seed)
+@dataclass(frozen=True, slots=True)
+class MobilenetV2:
+    """Sandler et al., "MobileNetV2", width 1.0.
+
+    Attributes:
+        layers: the 52 convolutions in order.
+        classifier: weight [1280, 1000] and bias [1000].
+    """
+
+    layers: tuple[Convolution, ...]
+    classifier: tuple[Floats, Floats]
+
+
+def mobilenet_v2(seed: int = 0) -> MobilenetV2:
+    weights = Seeded(2, seed)
+    layers = tuple(_mobilenet_v2_layers(weights))
+    return MobilenetV2(layers, (weights.normal(1280, 1000, fan_in=1280), weights.bias(1000)))
+
+
+def _mobilenet_v2_layers(weights: Seeded) -> Iterator[Convolution]:
 
     def layer(
         size: int, inputs: int, outputs: int, *, stride: int = 1, groups: int = 1, clipped: bool = True,
@@ -80,12 +98,6 @@ def mobilenet_v2_layers(seed: int = 2) -> Iterator[Convolution]:
     yield layer(1, channels, 1280)
 
 
-def mobilenet_v2_classifier(seed: int = 3) -> tuple[Floats, Floats]:
-    """Weight [1280, 1000] and bias [1000]."""
-    weights = Seeded(seed)
-    return weights.normal(1280, 1000, fan_in=1280), weights.bias(1000)
-
-
 @dataclass(frozen=True, slots=True)
 class Nsnet2:
     """Braun and Tashev, "Data augmentation and loss normalization for deep noise suppression" (NSNet2), 161 bins.
@@ -102,8 +114,8 @@ class Nsnet2:
     dense: tuple[tuple[Floats, Floats], ...]
 
 
-def nsnet2(seed: int = 4) -> Nsnet2:
-    weights = Seeded(seed)
+def nsnet2(seed: int = 0) -> Nsnet2:
+    weights = Seeded(4, seed)
 
     def dense(inputs: int, outputs: int) -> tuple[Floats, Floats]:
         return weights.normal(inputs, outputs, fan_in=inputs), weights.bias(outputs)
@@ -132,9 +144,28 @@ class EncoderLayer:
     output_norm: tuple[Floats, Floats]
 
 
-def encoder_layers(seed: int = 5) -> Iterator[EncoderLayer]:
-    """The layers of a 6-layer encoder of width 384 (the form of MiniLM-L6)."""
-    weights = Seeded(seed)
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """A 6-layer encoder of width 384 (the form of MiniLM-L6).
+
+    Attributes:
+        embedding: table [30522, 384], where it has an embedding gather in front.
+    """
+
+    layers: tuple[EncoderLayer, ...]
+    embedding: Floats | None = None
+
+
+def encoder(seed: int = 0) -> Encoder:
+    return Encoder(tuple(_encoder_layers(Seeded(5, seed))))
+
+
+def encoder_with_embedding(seed: int = 0) -> Encoder:
+    table = Seeded(6, seed).normal(ENCODER_VOCABULARY, ENCODER_WIDTH, fan_in=2)
+    return Encoder(encoder(seed).layers, table)
+
+
+def _encoder_layers(weights: Seeded) -> Iterator[EncoderLayer]:
     width, hidden = ENCODER_WIDTH, ENCODER_HIDDEN
 
     def dense(inputs: int, outputs: int) -> tuple[Floats, Floats]:
@@ -150,6 +181,26 @@ def encoder_layers(seed: int = 5) -> Iterator[EncoderLayer]:
         )  # fmt: skip
 
 
-def encoder_embedding(seed: int = 6) -> Floats:
-    """The table [30522, 384] of the encoder with an embedding gather in front."""
-    return Seeded(seed).normal(ENCODER_VOCABULARY, ENCODER_WIDTH, fan_in=2)
+class FreshInput:
+    """An input that differs at every call, so that no result can be remembered; the same sequence for every peer.
+
+    Attributes:
+        array: what to compute with; `renew` changes one value of it.
+    """
+
+    def __init__(self, shape: tuple[int, ...], *, tokens: bool = False) -> None:
+        """Floats of a normal distribution, or numbers of tokens."""
+        generator = np.random.default_rng(1)
+        self.array: npt.NDArray[np.float32] | npt.NDArray[np.int32] = (
+            generator.integers(0, ENCODER_VOCABULARY, shape, np.int32)
+            if tokens
+            else generator.standard_normal(shape, np.float32)
+        )
+        self._tokens = tokens
+        self._calls = 0
+
+    def renew(self) -> None:
+        """Change the value at call number modulo size."""
+        value = self._calls % ENCODER_VOCABULARY if self._tokens else (self._calls % 11) / 11
+        self.array.reshape(-1)[self._calls % self.array.size] = value
+        self._calls += 1

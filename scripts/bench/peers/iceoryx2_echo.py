@@ -1,0 +1,93 @@
+"""Peer: iceoryx2, publish and subscribe both ways between two processes, both polling with `sched_yield`.
+
+The best IPC library there is to compare with. It trusts its peers, so that it is a yardstick and no alternative.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+import iceoryx2 as iox2
+
+from scripts.bench.peers._serving import serve
+
+
+class _Message(ctypes.Structure):
+    _fields_ = [("number", ctypes.c_uint64), ("padding", ctypes.c_uint8 * 56)]
+
+
+class _Ends:
+    """A publisher and a subscriber; the echo has them the other way round."""
+
+    def __init__(self, name: str, *, is_echo: bool) -> None:
+        self._node = iox2.NodeBuilder.new().create(iox2.ServiceType.Ipc)
+        there, back = (
+            self._node.service_builder(iox2.ServiceName.new(f"{name}/{direction}"))
+            .publish_subscribe(_Message)
+            .open_or_create()
+            for direction in ("there", "back")
+        )
+        sends, receives = (back, there) if is_echo else (there, back)
+        self._publisher = sends.publisher_builder().create()
+        self._subscriber = receives.subscriber_builder().create()
+
+    def send(self, number: int) -> None:
+        sample = self._publisher.loan_uninit()
+        sample.write_payload(_Message(number=number)).send()
+
+    def receive(self) -> int:
+        while (sample := self._subscriber.receive()) is None:
+            os.sched_yield()
+        return int(sample.payload().contents.number)
+
+
+def _echo(name: str) -> None:
+    ends = _Ends(name, is_echo=True)
+    print("ready", flush=True)
+    while number := ends.receive():
+        ends.send(number)
+
+
+class _Client:
+    def __init__(self) -> None:
+        name = f"webnn-sim/{os.getpid()}"
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "scripts.bench.peers.iceoryx2_echo", name], stdout=subprocess.PIPE
+        )
+        assert self._process.stdout is not None
+        self._process.stdout.readline()
+        self._ends = _Ends(name, is_echo=False)
+        self._number = 0
+
+    def echo(self, calls: int) -> dict[str, Any]:
+        """Round trips of 64 bytes."""
+        us = []
+        for _ in range(calls):
+            self._number += 1
+            start = time.perf_counter_ns()
+            self._ends.send(self._number)
+            came = self._ends.receive()
+            us.append((time.perf_counter_ns() - start) / 1e3)
+            if came != self._number:
+                raise RuntimeError(f"message {came} came back instead of {self._number}")
+        return {"us": us, "version": "0.10"}
+
+    def close(self) -> None:
+        self._ends.send(0)
+        self._process.wait(5)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        _echo(sys.argv[1])
+    else:
+        client = _Client()
+        try:
+            serve({"echo": client.echo})
+        finally:
+            client.close()
