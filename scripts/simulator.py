@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ipc.processes import python_command, python_environment
 from renderer import ML
@@ -56,11 +56,12 @@ class Simulator:
 
 
 @contextmanager
-def simulator(arguments: Sequence[str] = (), *, trace: int = 0) -> Iterator[Simulator]:
+def simulator(arguments: Sequence[str] = (), *, stderr: IO[bytes] | None = None, trace: int = 0) -> Iterator[Simulator]:
     """A host with a broker socket in a private directory; it ends with the block.
 
     Args:
         arguments: of `python -m gpu_process`, beside `--socket`.
+        stderr: where the host logs to, instead of our own standard error.
         trace: descriptor that all processes append their trace to; 0 for none.
 
     Raises:
@@ -72,7 +73,7 @@ def simulator(arguments: Sequence[str] = (), *, trace: int = 0) -> Iterator[Simu
         command = python_command("gpu_process", "--socket", str(socket), "--json", *traced, *arguments)
         environment = python_environment()
         with subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env=environment, pass_fds=_open(trace)
+            command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment, pass_fds=_open(trace)
         ) as host:
             assert host.stdout is not None
             try:

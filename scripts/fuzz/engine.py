@@ -1,7 +1,7 @@
 """The built-in engine: seeded, parallel over processes, the same cases for the same seed whatever their number.
 
-Case `number` of a run is made from mode, seed and number alone. Worker `w` of `n` runs the numbers w, w + n, w + 2n and so
-on. Findings are de-duplicated by signature, reduced, and written.
+Case `number` of a run is made from mode, seed and number alone. Worker `w` of `n` runs the numbers w, w + n, w + 2n and
+so on. Findings are de-duplicated by signature, reduced, and written.
 """
 
 from __future__ import annotations
