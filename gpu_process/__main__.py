@@ -107,6 +107,7 @@ def _options(arguments: argparse.Namespace) -> HostOptions:
             "log_level",
             "isolate",
             "trace",
+            "recording",
         )
         if getattr(arguments, name) is not None
     }
@@ -156,6 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--start-timeout", type=float, metavar="SECONDS", help=f"({_DEFAULTS.start_timeout:g})")
     parser.add_argument("--log-level", choices=CHOICES["log_level"], help=f"({_DEFAULTS.log_level})")
     parser.add_argument("--trace-fd", type=int, dest="trace", metavar="FD", help="append-only, for all processes")
+    parser.add_argument("--record-fd", type=int, dest="recording", metavar="FD", help="append-only, for a recording")
     parser.add_argument("--json", action="store_true", help="print what becomes ready, or what went wrong, as JSON")
     return parser
 

@@ -10,7 +10,8 @@ from gpu_process.backends import Backend, CompiledGraph
 from gpu_process.constants import ConstantRegions
 from gpu_process.pools import SlotPool
 from gpu_process.quotas import Account, Quotas
-from gpu_process.scheduler import GraphObject, Scheduler
+from gpu_process.recording import scheduler_of
+from gpu_process.scheduler import GraphObject
 from gpu_process.tensors import ConstantTensor, Tensor
 from ipc.channel import new_token
 from ipc.descriptors import Descriptor
@@ -76,7 +77,7 @@ class Context:
         self.tensors: dict[bytes, Tensor | ConstantTensor] = {}
         self.graphs: dict[bytes, GraphObject] = {}
         self.ended = False
-        self.scheduler = Scheduler(self)
+        self.scheduler = scheduler_of(self)
         self._memory = memory
         self._tensor_count = Account("tensors", limit.tensors)
         self._graph_count = Account("graphs", limit.graphs)

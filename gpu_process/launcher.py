@@ -198,7 +198,7 @@ def _become_gpu_process(
         control, stderr, note, supervisor, lifeline = fds
         manners.die_with_parent(parent, signal.SIGKILL)
         manners.redirect_streams(stderr)
-        manners.close_all_but(control, note, supervisor, lifeline, *filter(None, [options.trace]))
+        manners.close_all_but(control, note, supervisor, lifeline, *options.descriptors)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         manners.log_to_stderr(options.log_level)
         if group:

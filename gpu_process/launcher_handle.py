@@ -81,7 +81,7 @@ class LauncherHandle:
                 stdin=subprocess.DEVNULL,
                 stdout=self._stderr.writer,
                 stderr=self._stderr.writer,
-                pass_fds=[theirs.fileno(), *filter(None, [options.trace])],
+                pass_fds=[theirs.fileno(), *options.descriptors],
                 start_new_session=True,
             )
             undo.pop_all()

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gpu_process import recording
 from gpu_process.backends import BackendError, BackendOptions, load_backend
 from gpu_process.exit_status import EXIT_START_FAILED
 from gpu_process.quotas import Quotas
@@ -87,6 +88,7 @@ def _start(
     spec: SandboxSpec,
     options: HostOptions,
 ) -> tuple[GpuService, Report]:
+    process = os.getpid()  # before its namespace gives it another number
     enter_namespaces(spec, lifeline=endowment.lifeline)
     if spec.level is not Level.STRICT:  # there it is for the processes that guard this one
         os.close(endowment.lifeline)
@@ -112,6 +114,7 @@ def _start(
     )
     service.start()
     service.warm_up()
+    recording.start(options.recording, process, backends, in_place=backend_options.in_place)
     report = lock_in(spec, supervisor=endowment.supervisor)
     endowment.supervisor.close()  # whoever held it could answer for the host
     return service, report

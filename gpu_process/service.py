@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 import grpc
 from google.protobuf.message import Message
 
-from gpu_process import calls
+from gpu_process import calls, recording
 from gpu_process.backends import Backend
 from gpu_process.context import Context, ContextEnded
 from gpu_process.quotas import Quotas
+from gpu_process.recording import recorded_call
 from gpu_process.running_note import Running, Work
 from gpu_process.session import Report, Session, SessionEnded
 from gpu_process.timeline import execute_batches
@@ -161,6 +162,7 @@ class GpuService(_GenericRpcHandler):
         with self._lock:
             self._sessions.pop(number, None)
         if number != _WARM_UP_SESSION:
+            recording.session_over(number, reason, field)
             self._report(number, reason, field)
 
     # --- gRPC ---------------------------------------------------------------------------------------------------------
@@ -173,6 +175,12 @@ class GpuService(_GenericRpcHandler):
         metadata = dict(details.invocation_metadata or ())
         session = self._session_of(metadata.get(SESSION_METADATA))
         name = details.method.removeprefix(_PREFIX)
+        handler = self._handler(name, session, metadata)
+        return handler if session is None else recorded_call(handler, session.number, name, metadata)
+
+    def _handler(
+        self, name: str, session: Session | None, metadata: Mapping[str, Any]
+    ) -> grpc.RpcMethodHandler[bytes, bytes] | None:
         if name == "Timeline":
             if session is None:
                 return grpc.stream_stream_rpc_method_handler(_refuse)

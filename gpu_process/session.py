@@ -16,7 +16,8 @@ from gpu_process.constants import ConstantRegions
 from gpu_process.context import Context, ContextEnded, SessionMemory
 from gpu_process.pools import SlotPool
 from gpu_process.quotas import Account, Quotas
-from ipc.channel import PROTOCOL_VERSION, TOKEN_BYTES, ChannelClosed, ChannelError, MessageSocket, new_secret
+from gpu_process.recording import session_socket
+from ipc.channel import PROTOCOL_VERSION, TOKEN_BYTES, ChannelClosed, ChannelError, new_secret
 from ipc.generated.webnn.v1 import session_pb2
 from ipc.limits import SupportLimits
 from ipc.shared_memory import Region
@@ -58,9 +59,7 @@ class Session:
         self.builds = Account("builds", limit.builds)
         self.calls = Account("calls", limit.calls)
         self._raw_socket = sock
-        self._socket: MessageSocket[session_pb2.SessionMessage, session_pb2.SessionMessage] = MessageSocket(
-            sock, session_pb2.SessionMessage, session_pb2.SessionMessage
-        )
+        self._socket = session_socket(sock, number)
         self._secret = new_secret()
         self._address = address
         self._report = report

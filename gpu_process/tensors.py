@@ -93,6 +93,10 @@ class Tensor:
             self._private = private_zeros(self.descriptor)
         return self._private
 
+    def reads_slot(self, in_place: bool) -> bool:
+        """Whether a command that uses `array(in_place)` sees what the renderer has left in the slot."""
+        return self._shared_is_current and (in_place or not self._private_is_current)
+
     def make_current(self, in_place: bool) -> None:
         """Bring the array that `array(in_place)` returns up to date, before it is read."""
         if in_place and self._shared is not None:

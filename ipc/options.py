@@ -48,6 +48,7 @@ class HostOptions:
         charge_limit: crashes caused by one renderer after which it gets no more sessions.
         log_level: of the host and its GPU processes.
         trace: descriptor that every process appends its trace to, see `ipc.trace`; 0 for none.
+        recording: descriptor that GPU processes append what crosses the boundary to, see `ipc.recording`; 0 for none.
     """
 
     backend: str = DEFAULT_BACKEND
@@ -67,6 +68,7 @@ class HostOptions:
     charge_limit: int = 2
     log_level: str = "warning"
     trace: int = 0
+    recording: int = 0
 
     def __post_init__(self) -> None:
         kinds = typing.get_type_hints(type(self))
@@ -102,6 +104,11 @@ class HostOptions:
         if unknown := sorted(values.keys() - set(_FIELDS)):
             raise OptionsError(f"options: unknown: {', '.join(unknown)}")
         return cls(**values)
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """Those that the options name: for whoever starts a process with them."""
+        return tuple(filter(None, (self.trace, self.recording)))
 
     @property
     def process_groups(self) -> tuple[tuple[str, ...], ...]:
