@@ -11,11 +11,13 @@ from ipc.processes import python_command, python_environment
 from scripts.cli._options import (
     Backend,
     Preload,
+    Record,
     Sandbox,
     Socket,
     host_arguments,
 )
-from scripts.cli._output import JsonFlag
+from scripts.cli._output import JsonFlag, fail
+from scripts.recording import recording
 
 
 def serve(
@@ -23,6 +25,7 @@ def serve(
     backend: Backend = DEFAULT_BACKEND,
     sandbox: Sandbox = Level.STRICT,
     preload: Preload = None,
+    record: Record = None,
     json: JsonFlag = False,
 ) -> None:
     """Serve renderers at a socket: `python -m renderer --socket PATH demo`, or `ML(socket=PATH)` in a script.
@@ -30,5 +33,12 @@ def serve(
     The socket appears once everything is READY. Other backends are started when a renderer asks for them.
     """
     arguments = host_arguments(backend=backend, sandbox=sandbox, preload=preload, extra=["--json"] if json else [])
-    command = python_command("gpu_process", "--socket", str(socket), *arguments)
-    os.execve(sys.executable, command, python_environment())
+    try:
+        with recording(record) as recorder:
+            if recorder:
+                os.set_inheritable(recorder, True)
+                arguments += ["--record-fd", str(recorder)]
+            command = python_command("gpu_process", "--socket", str(socket), *arguments)
+            os.execve(sys.executable, command, python_environment())
+    except OSError as error:
+        fail(str(error))
