@@ -2,14 +2,14 @@
 
 The output's size is settled, so rounding up becomes padding at the end: padding takes no part in any of the functions.
 The kernels refuse padding as large as the window; there the padding is written out before, and for the mean the sum is
-divided by the number of real cells.
+divided by the number of real cells. The greatest is not the kernel's, which knows few types and loses NaN.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,9 @@ import numpy as np
 from gpu_process.backends._interface import Array, BackendError
 from gpu_process.backends.onnxruntime._layout import from_nchw, nchw_shape, to_nchw
 from gpu_process.backends.onnxruntime._lowering import Lowered, Lowering, in_float32, lowers
-from gpu_process.backends.onnxruntime._values import ElementType, Value
+from gpu_process.backends.onnxruntime._values import Value
 from ipc import operators as ops
-from ipc.descriptors import MAX_TENSOR_BYTES, DataType
+from ipc.descriptors import MAX_TENSOR_BYTES
 
 
 @lowers(ops.average_pool2d)
@@ -49,26 +49,22 @@ def l2_pool2d(node: Lowering, x: Value, *, layout: str, **attributes: Any) -> Lo
     return from_nchw(node, window.apply(node, "LpPool", images, pads=pads, p=2), layout)
 
 
-_MAX_TYPES = {DataType.FLOAT32, DataType.FLOAT16, DataType.INT8, DataType.UINT8, DataType.INT32, DataType.UINT32}
-
-
-@lowers(ops.max_pool2d, input=_MAX_TYPES, output=_MAX_TYPES)
+@lowers(ops.max_pool2d)
 @in_float32
 def max_pool2d(node: Lowering, x: Value, *, layout: str, **attributes: Any) -> Lowered:
-    """32-bit integers go through float64, which holds them all; 64-bit ones have no kernel.
+    """The greatest along each axis in turn, of slices.
 
-    Where all that a window sees is negative infinity, or nothing, the kernel gives the lowest finite number.
+    The runtime's own kernel has neither 32- nor 64-bit integers, loses NaN, and gives the lowest finite number where
+    all that a window sees is negative infinity, or nothing. This one takes four times as long (1.8 ms instead of 0.4
+    for 64 planes of 112 x 112 and windows of 3 x 3).
     """
-    medium = ElementType.DOUBLE if x.data_type in (ElementType.INT32, ElementType.UINT32) else x.data_type
-    images, window = to_nchw(node, node.cast(x, medium), layout), _Window.of(node, x, layout, **attributes)
-    pads = window.pads
-    if not window.fits_kernel:
-        lowest = -np.inf if x.is_float else np.iinfo(x.data_type.dtype).min
-        images, pads = window.padded(node, images, lowest), _NO_PADS
-    result = window.apply(node, "MaxPool", images, pads=pads)
-    return from_nchw(node, node.cast(result, x.data_type), layout)
+    images, window = to_nchw(node, x, layout), _Window.of(node, x, layout, **attributes)
+    for d in (0, 1):
+        images = window.greatest(node, images, d)
+    return from_nchw(node, images, layout)
 
 
+_MOST_SLICES = 8  # of which the greatest is taken at once; larger windows are made of windows of 2, 4, 8, ...
 _NO_PADS = [0, 0, 0, 0]
 
 
@@ -154,6 +150,26 @@ class _Window:
             raise BackendError(f"the padded input {list(shape)} is larger than {MAX_TENSOR_BYTES} bytes")
         return node("Pad", images, pads, node.scalar(value, images), shape=shape, mode="constant")
 
+    def greatest(self, node: Lowering, images: Value, d: int) -> Value:
+        """Of each window's cells along one of the two axes."""
+        lowest = -np.inf if images.is_float else np.iinfo(images.data_type.dtype).min
+        alone = replace(self, begins=self._only(self.begins, d), ends=self._only(self.ends, d), plane=images.shape[2:])
+        rest = alone.padded(node, images, lowest) if any(alone.pads) else images
+        count, step = self.sizes[d], self.dilations[d]
+        merged = 1  # cells of which each element of `rest` is the greatest
+        while count > _MOST_SLICES * merged:
+            size = rest.shape[2 + d] - merged * step
+            rest = node("Max", *(_cut(node, rest, d, start, size) for start in (0, merged * step)))
+            merged *= 2
+        reach = (self.shape[2 + d] - 1) * self.strides[d] + 1
+        firsts = sorted({*range(0, count - merged, merged), count - merged})
+        cut = [_cut(node, rest, d, first * step, reach, self.strides[d]) for first in firsts]
+        return node("Max", *cut) if len(cut) > 1 else cut[0]
+
+    @staticmethod
+    def _only(padding: tuple[int, ...], d: int) -> tuple[int, ...]:
+        return tuple(size if axis == d else 0 for axis, size in enumerate(padding))
+
     def real_cells(self, shape: tuple[int, ...]) -> Array:
         """How many cells of each window lie inside the input, [output height, output width]."""
         height, width = (self._inside(d, shape[2 + d]) for d in (0, 1))
@@ -165,3 +181,12 @@ class _Window:
         lowest = np.clip(-(first // step), 0, count)  # first tap at or after 0: ceil(-first / step)
         beyond = np.clip(-((first - size) // step), 0, count)
         return beyond - lowest
+
+
+def _cut(node: Lowering, images: Value, d: int, start: int, size: int, stride: int = 1) -> Value:
+    """Along one of the two axes."""
+    if (start, size, stride) == (0, images.shape[2 + d], 1):
+        return images
+    starts, ends, steps = [0] * images.rank, list(images.shape), [1] * images.rank
+    starts[2 + d], ends[2 + d], steps[2 + d] = start, start + size, stride
+    return node.slice(images, starts, ends, steps)

@@ -58,6 +58,9 @@ def _extreme(operator: Operator, op_type: str) -> None:
     @in_float32
     def lowering(node: Lowering, x: Value, *, axes: Sequence[int] | None, keep_dimensions: bool) -> Lowered:
         reduced = _reduced(node, op_type, _ordered(node, x), axes, keep_dimensions)
+        if x.is_float:  # the kernels lose NaN
+            has_nan = _reduced(node, "ReduceMax", _nan_marks(node, x), axes, keep_dimensions)
+            return node.select(node.cast(has_nan, ElementType.BOOL), node.scalar(np.nan, x), reduced)
         return _unordered(node, reduced, x.data_type)
 
 
@@ -69,14 +72,16 @@ def _arg(operator: Operator, op_type: str) -> None:
     @lowers(operator)
     @in_float32
     def lowering(node: Lowering, x: Value, *, axis: int, keep_dimensions: bool, output_data_type: DataType) -> Lowered:
-        index = node(
-            op_type,
-            _ordered(node, x),
-            dtype=ElementType.INT64,
-            shape=node.outputs[0].shape,
-            axis=axis,
-            keepdims=int(keep_dimensions),
-        )
+        shape, options = node.outputs[0].shape, {"axis": axis, "keepdims": int(keep_dimensions)}
+
+        def index_of(extreme: str, values: Value) -> Value:
+            return node(extreme, values, dtype=ElementType.INT64, shape=shape, **options)
+
+        index = index_of(op_type, _ordered(node, x))
+        if x.is_float:  # the first NaN, should there be one
+            marks = _nan_marks(node, x)
+            has_nan = node("ReduceMax", marks, node.integers([axis]), shape=shape, keepdims=int(keep_dimensions))
+            index = node.select(node.cast(has_nan, ElementType.BOOL), index_of("ArgMax", marks), index)
         return node.cast(index, ElementType.of(output_data_type))
 
 
@@ -113,6 +118,11 @@ def _folded(node: Lowering, op_type: str, x: Value, axes: Sequence[int] | None) 
         left, right, *single = node.split(rest, [half, half, *[1] * odd], 1)
         rest = node.concat([node.binary(op_type, left, right), *single], 1)
     return node.reshape(rest, node.outputs[0].shape)
+
+
+def _nan_marks(node: Lowering, x: Value) -> Value:
+    """1 where an element is NaN, 0 elsewhere."""
+    return node.cast(node("IsNaN", x, dtype=ElementType.BOOL), ElementType.FLOAT)
 
 
 def _is_unsigned(x: Value) -> bool:

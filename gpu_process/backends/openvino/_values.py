@@ -87,6 +87,22 @@ def keep_nan(source: Value, result: Value) -> Value:
     return opset.select(opset.is_nan(source), source, result)
 
 
+def greatest(node: Node, value: Value, kernel: Callable[[Value], Value]) -> Value:
+    """What a kernel that finds the greatest of some floats should find.
+
+    OpenVINO's kernels lose NaN, and give the lowest finite number where all are negative infinity. So marks take the
+    same way through the kernel as the elements: 2 for NaN, 0 for negative infinity, 1 for all others.
+    """
+
+    def mark(number: int) -> Value:
+        return node.scalar(number, DataType.FLOAT32)
+
+    marks = opset.select(opset.equal(value, node.scalar(-np.inf)), mark(0), mark(1))
+    found = kernel(opset.select(opset.is_nan(value), mark(2), marks))
+    number = opset.select(opset.less(found, mark(1)), node.scalar(-np.inf), kernel(value))
+    return opset.select(opset.less(mark(1), found), node.scalar(np.nan), number)
+
+
 def follows_product(value: Value) -> bool:
     """Whether the value is a convolution's or matrix product's, up to a bias and a scale.
 

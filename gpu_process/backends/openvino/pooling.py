@@ -10,7 +10,7 @@ import numpy as np
 from openvino import opset15 as opset
 
 from gpu_process.backends.openvino._lowering import Node, Value, lowers
-from gpu_process.backends.openvino._values import transpose
+from gpu_process.backends.openvino._values import greatest, transpose
 from gpu_process.backends.openvino.convolution import NCHW_TO_NHWC, NHWC_TO_NCHW
 from ipc import operators as ops
 
@@ -87,6 +87,7 @@ def l2_pool2d(node: Node, input: Value, *, layout: str, **_geometry: Any) -> Val
 
 @lowers(ops.max_pool2d, when=_sees_real_cells)
 def max_pool2d(node: Node, input: Value, *, layout: str, **_geometry: Any) -> Value:
+    """Twice: the kernel alone loses NaN."""
     windows = _windows(node)
 
     def pool(planes: Value) -> Value:
@@ -94,7 +95,7 @@ def max_pool2d(node: Node, input: Value, *, layout: str, **_geometry: Any) -> Va
             planes, windows.strides, windows.dilations, windows.begin, windows.end, windows.window, "floor", "explicit"
         ).output(0)
 
-    return _in_nchw(input, layout, pool)
+    return _in_nchw(input, layout, lambda planes: greatest(node, planes, pool))
 
 
 def _average(planes: Value, windows: _Windows, *, exclude_pad: bool) -> Value:

@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from openvino import Type
 from openvino import opset15 as opset
 
 from gpu_process.backends.openvino._lowering import Node, Value, lowers, on_reference
-from gpu_process.backends.openvino._values import absolute, int_constant
+from gpu_process.backends.openvino._values import absolute, greatest, int_constant
 from ipc import operators as ops
 from ipc.operators import Operator
 
@@ -46,20 +45,17 @@ for _operator, _reduce in _REDUCTIONS.items():
 
 @lowers(ops.reduce_max, when=_has_axes)
 def reduce_max(node: Node, input: Value, *, keep_dimensions: bool, **_axes_as_given: object) -> Value:
-    return _extreme(node, opset.reduce_max, input, keep_dimensions)
+    return _greatest(node, input, keep_dimensions)
 
 
 @lowers(ops.reduce_min, when=_has_axes)
 def reduce_min(node: Node, input: Value, *, keep_dimensions: bool, **_axes_as_given: object) -> Value:
-    return _extreme(node, opset.reduce_min, input, keep_dimensions)
+    return opset.negative(_greatest(node, opset.negative(input), keep_dimensions))
 
 
-def _extreme(node: Node, reduce: Reduce, input: Value, keep_dimensions: bool) -> Value:
-    """NaN if there is one anywhere: the kernels lose it."""
+def _greatest(node: Node, input: Value, keep_dimensions: bool) -> Value:
     axes = int_constant(_axes(node))
-    marks = opset.convert(opset.is_nan(input), Type.f32)
-    has_nan = opset.less(opset.constant(np.float32(0)), opset.reduce_max(marks, axes, keep_dimensions))
-    return opset.select(has_nan, node.scalar(np.nan), reduce(input, axes, keep_dimensions))
+    return greatest(node, input, lambda values: opset.reduce_max(values, axes, keep_dimensions))
 
 
 @lowers(ops.reduce_sum_square, when=_has_axes)
@@ -76,9 +72,9 @@ def reduce_log_sum(node: Node, input: Value, *, keep_dimensions: bool, **_axes_a
 def reduce_log_sum_exp(node: Node, input: Value, *, keep_dimensions: bool, **_axes_as_given: object) -> Value:
     """Shifted by the greatest element, so that nothing overflows; infinite ones are not shifted by: inf - inf."""
     axes = int_constant(_axes(node))
-    greatest = _extreme(node, opset.reduce_max, input, keep_dimensions=True)
-    infinite = opset.equal(absolute(greatest), node.scalar(np.inf))
-    shift = opset.select(infinite, node.scalar(0), greatest)
+    largest = _greatest(node, input, keep_dimensions=True)
+    infinite = opset.equal(absolute(largest), node.scalar(np.inf))
+    shift = opset.select(infinite, node.scalar(0), largest)
     total = opset.reduce_sum(opset.exp(opset.subtract(input, shift)), axes, True)
     result = opset.add(opset.log(total), shift)
     return result if keep_dimensions else opset.squeeze(result, axes)
