@@ -49,8 +49,10 @@ class _Client:
         assert self._process.stdout is not None
         self._process.stdout.readline()
         self._sent: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        channel = grpc.insecure_channel(address, options=_OPTIONS)
-        self._replies = channel.stream_stream(_METHOD)(self._messages())
+        channel: Any = grpc.insecure_channel(
+            address, options=_OPTIONS
+        )  # the stubs want serializers that may be left out
+        self._replies: Iterator[bytes] = channel.stream_stream(_METHOD)(self._messages())
 
     def echo(self, size: int, calls: int) -> dict[str, Any]:
         """Round trips of `size` bytes, in pieces of at most 4 MiB."""

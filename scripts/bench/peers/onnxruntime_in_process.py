@@ -1,7 +1,7 @@
 """Peer: ONNX Runtime in the same process as its caller, at its best.
 
-Hand-written ONNX models, external initializers by pointer, I/O bound once to fixed memory. Frozen: it changes only when a
-better way to use the runtime is known, never along with our backend.
+Hand-written ONNX models, external initializers by pointer, I/O bound once to fixed memory. Frozen: it changes only when
+a better way to use the runtime is known, never along with our backend.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class _Model:
         self.last = names[0]
         return self.last
 
-    def constant(self, array: Array) -> str:
+    def constant(self, array: npt.ArrayLike) -> str:
         name = f"c{len(self.initializers)}"
-        self.initializers[name] = np.ascontiguousarray(array)
+        self.initializers[name] = np.array(array, order="C", copy=None)
         return name
 
     def session(self, threads: int) -> tuple[onnxruntime.InferenceSession, str]:

@@ -1,7 +1,7 @@
 """Peer: OpenVINO in the same process as its caller, at its best.
 
-Hand-written models, f32 arithmetic, tensors on fixed memory set once, synchronous inference. Frozen: it changes only when
-a better way to use the runtime is known, never along with our backend.
+Hand-written models, f32 arithmetic, tensors on fixed memory set once, synchronous inference. Frozen: it changes only
+when a better way to use the runtime is known, never along with our backend.
 """
 
 from __future__ import annotations

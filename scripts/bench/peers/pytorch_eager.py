@@ -1,4 +1,4 @@
-"""Peer: PyTorch eager on one thread, the relu-sized call only: what a Python programmer's own library costs per call."""
+"""Peer: PyTorch eager, the relu-sized call only: what a Python programmer's own library costs per call."""
 
 from __future__ import annotations
 
