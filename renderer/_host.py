@@ -73,7 +73,7 @@ class HostConnection:
                     python_command("gpu_process.host", *arguments),
                     env=python_environment(),
                     stdin=subprocess.DEVNULL,
-                    pass_fds=[theirs.fileno(), *options.descriptors],
+                    pass_fds=[theirs.fileno(), *filter(None, [options.trace])],
                     start_new_session=True,  # Ctrl-C is for the script; the host ends with its socket
                 )
             except OSError as error:
@@ -140,7 +140,7 @@ class HostConnection:
         self._closing = True
         self._end("the ML object was destroyed")
         self._watcher.unwatch(self._socket.fileno(), self._socket.close)
-        if self._process is None:
+        if self._process is None or self._process.poll() is not None:  # not ours, or reaped already
             self._watcher.soon(self._finish)
             return
         pidfd = os.pidfd_open(self._process.pid)

@@ -1,7 +1,7 @@
 """What compiles and runs graphs. Backends know nothing of gRPC or of sessions."""
 
 from gpu_process.backends._interface import Backend, BackendError, BackendOptions, Binding, CompiledGraph
-from gpu_process.backends._loading import load_backend, prepare_import
+from gpu_process.backends._loading import import_runtime, load_backend, prepare_import
 from ipc.options import BACKEND_NAMES, DEFAULT_BACKEND
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "BackendOptions",
     "Binding",
     "CompiledGraph",
+    "import_runtime",
     "load_backend",
     "prepare_import",
 ]

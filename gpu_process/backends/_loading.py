@@ -17,6 +17,18 @@ def prepare_import() -> None:
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
+def import_runtime(name: str) -> None:
+    """Import what `load_backend` will need, ahead of it; a package names the module in `RUNTIME` if that is another.
+
+    Raises:
+        ImportError: the runtime is not installed.
+    """
+    prepare_import()
+    package = importlib.import_module(f"gpu_process.backends.{name}")
+    if (module := getattr(package, "RUNTIME", None)) is not None:
+        importlib.import_module(module)
+
+
 def load_backend(name: str, options: BackendOptions) -> Backend:
     """The backend called `name`.
 

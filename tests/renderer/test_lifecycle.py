@@ -74,6 +74,15 @@ def test_a_context_can_be_made_before_the_loss_is_known(own_ml: ML) -> None:
             assert another.gpu_process_pid != context.gpu_process_pid
 
 
+def test_an_ml_whose_host_has_died_can_be_destroyed() -> None:
+    ml = ML(backend="reference")
+    context = ml.create_context()
+    assert ml.host_pid is not None
+    os.kill(ml.host_pid, signal.SIGKILL)
+    assert "host" in context.lost.result(2).message  # the watcher has seen, and reaped, the host by now
+    ml._close().result(2)
+
+
 def test_a_killed_host_is_replaced(own_ml: ML) -> None:
     context = own_ml.create_context()
     first = own_ml.host_pid

@@ -8,6 +8,9 @@ from __future__ import annotations
 from gpu_process.backends._interface import Backend, BackendOptions
 from gpu_process.backends.onnxruntime._lowering import in_float32, lowers
 
+RUNTIME = "gpu_process.backends.onnxruntime._backend"
+"""The module that imports it."""
+
 
 def create(options: BackendOptions) -> Backend:
     """The backend, for `gpu_process.backends.load_backend`."""

@@ -8,6 +8,9 @@ from __future__ import annotations
 from gpu_process.backends._interface import Backend, BackendOptions
 from gpu_process.backends.openvino._lowering import lowers
 
+RUNTIME = "gpu_process.backends.openvino._backend"
+"""The module that imports it."""
+
 
 def create(options: BackendOptions) -> Backend:
     """The backend. Creates OpenVINO's core, which starts no thread before the first model is compiled."""
@@ -16,4 +19,4 @@ def create(options: BackendOptions) -> Backend:
     return OpenVinoBackend(options)
 
 
-__all__ = ["create", "lowers"]
+__all__ = ["RUNTIME", "create", "lowers"]
