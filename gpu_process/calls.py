@@ -228,7 +228,7 @@ def _build(service: Service, session: Session, context: Context, data: bytes, af
     check_cost(graph, session.limit)
     arrays = constant_arrays(graph, sources.regions, sources.tensors)
     del sources  # a region that the backend copies from should go once nobody needs it
-    service.running(session.number)
+    service.running(session.number, Work.BUILD)
     try:
         with trace.stage(trace.Stage.COMPILE, key):
             compiled = context.backend.compile(graph, arrays)

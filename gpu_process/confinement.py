@@ -1,4 +1,4 @@
-"""From options to the sandbox of one GPU process. The host and the launcher both need it, and must agree."""
+"""From options to the sandbox of one process. Both who starts it and who supervises it need it, and must agree."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from gpu_process.quotas import Quotas
-from gpu_process.sandbox import Level, Mode, SandboxSpec
+from gpu_process.sandbox import Level, Mode, Role, SandboxSpec
 from ipc.options import HostOptions
 
 # Of gRPC, of a backend's pool, and of the sandbox's own processes.
@@ -29,6 +29,25 @@ def sandbox_spec(options: HostOptions, backends: Sequence[str], run_directory: P
         level=Level(options.sandbox),
         mode=Mode(options.sandbox_mode),
         backends=tuple(backends),
+        memory_limit=options.memory_limit,
         max_threads=quotas.sessions * (1 + quotas.contexts + quotas.calls) + options.threads + _OTHER_THREADS,
         max_descriptors=_MAX_DESCRIPTORS,
+    )
+
+
+def renderer_spec(
+    options: HostOptions, level: Level, run_directory: Path, read_paths: Sequence[Path] = ()
+) -> SandboxSpec:
+    """The sandbox of a renderer that finds the sockets of all GPU processes below `run_directory`; call it outside.
+
+    Args:
+        read_paths: absolute, what its program may read besides its packages.
+    """
+    return SandboxSpec(
+        role=Role.RENDERER,
+        run_directory=run_directory,
+        level=level,
+        mode=Mode(options.sandbox_mode),
+        read_paths=tuple(read_paths),
+        memory_limit=options.memory_limit,
     )

@@ -1,4 +1,4 @@
-"""The host: starts and supervises GPU processes, and brings renderers and them together.
+"""The host: starts and supervises all other processes, and brings renderers and GPU processes together.
 
 A process of its own with one thread. It never parses what renderers and GPU processes say to each other: it hands each
 of them one end of a socket pair, and learns how they end.
@@ -7,8 +7,6 @@ of them one end of a socket pair, and learns how they end.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import functools
 import itertools
 import json
 import logging
@@ -17,26 +15,25 @@ import signal
 import socket
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, Final
 
-from gpu_process import manners, run_directory
+from gpu_process import diagnostics, manners, run_directory
 from gpu_process.broker import Broker
+from gpu_process.connections import Connection
 from gpu_process.event_loop import EventLoop
+from gpu_process.examination import Examination
 from gpu_process.exit_status import Death
-from gpu_process.launcher_handle import LauncherHandle
+from gpu_process.fleet import Fleet, reap_all_but
 from gpu_process.process_handle import ProcessHandle
 from gpu_process.quotas import Quotas
+from gpu_process.renderers import Renderers
 from gpu_process.restart_policy import RestartPolicy
 from gpu_process.run_directory import RunDirectory
-from gpu_process.sandbox import MemoryGroup
 from ipc import trace
-from ipc.channel import MAX_PACKET_BYTES, PROTOCOL_VERSION, ChannelClosed, ChannelError, MessageSocket, pair
+from ipc.channel import pair
 from ipc.generated.webnn.v1.session_pb2 import (
-    Hello,
+    Attacked,
     HostReply,
     HostRequest,
     SessionEnded,
@@ -46,41 +43,16 @@ from ipc.generated.webnn.v1.session_pb2 import (
 )
 from ipc.options import BACKEND_NAMES, HostOptions
 
-_MOST_RENDERERS: Final = 64
-_MOST_REQUESTS: Final = 32  # of one renderer that wait for an answer
+_MOST_CONNECTIONS: Final = 64
 
 # A GPU process that dies between a request and its answer is replaced, and the request tried again.
 _ATTEMPTS: Final = 3
 
-_LAUNCHER_PATIENCE: Final = 3.0
-_CLEANING_INTERVAL: Final = 0.05
-_CLEANING_ATTEMPTS: Final = 40
-
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(eq=False, slots=True)
-class _Renderer:
-    """Someone at the other end of a control socket.
-
-    Attributes:
-        identity: by which crashes are charged; a process that connects again is still the same.
-        is_owner: whether the host ends with it.
-    """
-
-    number: int
-    channel: MessageSocket[HostRequest, HostReply]
-    pid: int
-    identity: Hashable
-    is_owner: bool
-    has_greeted: bool = False
-    is_served: bool = False
-    requests: deque[HostRequest] = field(default_factory=deque)
-    sessions: dict[int, ProcessHandle] = field(default_factory=dict)
-
-
 class Host:
-    """All renderers, launchers and GPU processes of one user's run."""
+    """All processes of one user's run."""
 
     def __init__(
         self, options: HostOptions, *, broker: Broker | None = None, clock: Callable[[], float] = time.monotonic
@@ -96,18 +68,19 @@ class Host:
         )
         self._run_directory = RunDirectory.choose()
         self._numbers = itertools.count(1)
-        self._renderers: set[_Renderer] = set()
-        self._sessions: dict[int, _Renderer] = {}
-        self._launchers: list[LauncherHandle] = []
-        self._processes: dict[tuple[tuple[str, ...], int], ProcessHandle] = {}
-        self._bad_messages = 0
+        sockets = [broker.hidden_path, broker.path] if broker else []
+        self._fleet = Fleet(self._loop, options, self._run_directory, self._numbers, self, sockets)
+        self._renderers = Renderers(self._loop, options, self._run_directory, self._numbers, self.attach)
+        self._connections: set[Connection] = set()
+        self._sessions: dict[int, Connection] = {}
+        self._chronicle = diagnostics.Chronicle()
 
     def run(self) -> None:
         """Serve until stopped: by `stop`, by SIGINT or SIGTERM, or by the end of the owner. Then end and clean up."""
         run_directory.sweep()
         manners.adopt_orphans()
         stop = self._loop.stop
-        self._loop.watch_signals({signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGCHLD: self._reap_orphans})
+        self._loop.watch_signals({signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGCHLD: self._reap})
         if self._broker:
             self._loop.watch(self._broker, self._accept)
         try:
@@ -120,313 +93,195 @@ class Host:
         self._loop.stop()
 
     def attach(self, sock: socket.socket, pid: int, *, is_owner: bool = False) -> None:
-        """Serve the renderer at the other end of `sock`; with `is_owner`, end when it does."""
-        channel = MessageSocket(sock, HostRequest, HostReply)
-        renderer = _Renderer(next(self._numbers), channel, pid, _identity(pid), is_owner)
-        self._renderers.add(renderer)
-        self._loop.watch(channel, lambda: self._hear(renderer))
-        self._reply(renderer, HostReply(hello=Hello(protocol_version=PROTOCOL_VERSION, role="host")))
+        """Serve the process at the other end of `sock`; with `is_owner`, obey it, and end when it does."""
+        if len(self._connections) >= _MOST_CONNECTIONS:
+            _logger.warning("refused process %d: %d are connected already", pid, len(self._connections))
+            sock.close()
+            return
+        connection = Connection(next(self._numbers), self._loop, sock, pid, self, is_owner=is_owner)
+        self._connections.add(connection)
 
     def prepare(self, backend: str, settled: Callable[[ProcessHandle], None]) -> None:
         """Start the GPU process of `backend` before anyone asks; call `settled` when it is ready or has failed."""
-        process = self._process_for(backend, isolated_for=0)
+        process = self._fleet.process_for(backend, isolated_for=0)
         process.when_settled(lambda: settled(process))
 
     def describe(self) -> dict[str, Any]:
         """For diagnostics: who is there, and what has happened."""
         return {
             "host": {"pid": os.getpid(), "run_directory": str(self._run_directory.path)},
-            "launchers": [{"pid": it.pid, "backends": list(it.backends)} for it in self._launchers],
-            "gpu_processes": [process.describe() for process in self._processes.values()],
-            "renderers": len(self._renderers),
+            **self._fleet.describe(),
+            "renderers": len(self._connections),
+            "launched_renderers": self._renderers.describe(),
             "sessions": len(self._sessions),
-            "bad_messages": self._bad_messages,
+            **self._chronicle.to_json(),
             **self._policy.status(),
         }
 
-    # --- Renderers ----------------------------------------------------------------------------------------------------
+    # --- Connections --------------------------------------------------------------------------------------------------
 
     def _accept(self) -> None:
         assert self._broker is not None
         if peer := self._broker.accept():
-            if len(self._renderers) < _MOST_RENDERERS:
-                self.attach(peer.sock, peer.pid)
-            else:
-                _logger.warning("refused process %d: there are %d renderers already", peer.pid, len(self._renderers))
-                peer.sock.close()
+            self.attach(peer.sock, peer.pid)
 
-    def _hear(self, renderer: _Renderer) -> None:
-        try:
-            received = renderer.channel.receive_nowait()
-        except ChannelClosed:
-            self._drop(renderer)
-            return
-        except ChannelError as error:
-            self._distrust(renderer, str(error))
-            return
-        if received is None:
-            return
-        request = received[0]
-        if not renderer.has_greeted:
-            self._greet(renderer, request)
-        elif request.HasField("hello") or len(renderer.requests) >= _MOST_REQUESTS:
-            self._distrust(renderer, "sent too many requests, or a second greeting")
-        else:
-            renderer.requests.append(request)
-            self._serve_next(renderer)
+    def serve(self, connection: Connection, request: HostRequest, fds: list[int]) -> None:
+        """Answer a request. What starts processes or ends them is obeyed of the owner only."""
+        match request.WhichOneof("message"):
+            case "open_session":
+                self._open(connection, request.open_session.backend or self._options.backend, _ATTEMPTS)
+            case "status":
+                self._tell_status(connection)
+            case "launch_renderer" if connection.is_owner:
+                if not request.launch_renderer.attempts:
+                    self.prepare(self._options.backend, lambda _: None)
+                self._renderers.launch(connection, request.launch_renderer, fds)
+                return
+            case "signal_renderer" if connection.is_owner:
+                self._renderers.send_signal(request.signal_renderer.renderer, request.signal_renderer.signal)
+                connection.done()
+            case "attack_sandbox" if connection.is_owner:
+                self._attack(connection, request.attack_sandbox.backend, request.attack_sandbox.attempts)
+            case kind:
+                connection.distrust(f"asked for what only the owner may: {kind}")
+        for fd in fds:
+            os.close(fd)
 
-    def _greet(self, renderer: _Renderer, request: HostRequest) -> None:
-        version = request.hello.protocol_version
-        if not request.HasField("hello"):
-            self._distrust(renderer, "asked before it greeted")
-        elif version != PROTOCOL_VERSION:
-            reason = f"protocol version {version} was offered, and this host speaks {PROTOCOL_VERSION}"
-            self._reply(renderer, HostReply(session_refused=SessionRefused(reason=reason)))
-            self._drop(renderer)
-        else:
-            renderer.has_greeted = True
-
-    def _serve_next(self, renderer: _Renderer) -> None:
-        """One request after the other, for an answer does not say what it answers."""
-        while renderer.requests and not renderer.is_served and renderer in self._renderers:
-            renderer.is_served = True
-            request = renderer.requests.popleft()
-            if request.HasField("open_session"):
-                self._open(renderer, request.open_session.backend or self._options.backend, _ATTEMPTS)
-            else:
-                self._tell_status(renderer)
-
-    def _answer(self, renderer: _Renderer, reply: HostReply, fds: tuple[int, ...] = ()) -> None:
-        renderer.is_served = False
-        self._reply(renderer, reply, fds)
-        self._serve_next(renderer)
-
-    def _reply(self, renderer: _Renderer, reply: HostReply, fds: tuple[int, ...] = ()) -> None:
-        if renderer not in self._renderers:
-            return
-        try:
-            renderer.channel.send(reply, fds, timeout=0)
-        except ChannelClosed:
-            return  # heard of by `_hear`
-        except (TimeoutError, ChannelError) as error:
-            self._distrust(renderer, f"does not read its answers: {error}")
-
-    def _distrust(self, renderer: _Renderer, reason: str) -> None:
-        _logger.warning("renderer %d (process %d) is let go: %s", renderer.number, renderer.pid, reason)
-        self._drop(renderer)
-
-    def _drop(self, renderer: _Renderer) -> None:
-        if renderer not in self._renderers:
-            return
-        self._renderers.remove(renderer)
-        self._loop.forget(renderer.channel)
-        renderer.channel.close()
-        for session, process in renderer.sessions.items():
+    def disconnected(self, connection: Connection) -> None:
+        """It is gone, and its sessions with it."""
+        self._connections.discard(connection)
+        for session, process in connection.sessions.items():
             del self._sessions[session]
             process.end_session(session)
-        if self._options.isolate:
-            for (_, isolated_for), process in self._processes.items():
-                if isolated_for == renderer.number:
-                    process.let_go()
-        if renderer.is_owner:
+        self._fleet.let_go_of_isolated(connection.number)
+        if connection.is_owner:
             self._loop.stop()
 
     # --- Sessions -----------------------------------------------------------------------------------------------------
 
-    def _open(self, renderer: _Renderer, backend: str, attempts: int) -> None:
-        refusal = self._refusal(renderer, backend)
+    def _open(self, connection: Connection, backend: str, attempts: int) -> None:
+        refusal = self._refusal(connection, backend)
         if refusal:
-            self._refuse(renderer, refusal)
+            _refuse(connection, refusal)
             return
         try:
-            process = self._process_for(backend, isolated_for=renderer.number)
+            process = self._fleet.process_for(backend, isolated_for=connection.number)
         except OSError as error:  # no descriptor or no process left
-            self._refuse(renderer, f"backend {backend}: its GPU process cannot be started: {error}")
+            _refuse(connection, f"backend {backend}: its GPU process cannot be started: {error}")
             return
 
         def settled() -> None:
             if process.has_ended:
-                self._refuse(renderer, f"backend {backend}: {process.failure}")
+                _refuse(connection, f"backend {backend}: {process.failure}")
             else:
                 process.ask(confirmed)
 
         def confirmed(status: dict[str, Any] | None) -> None:
             if status is not None:
-                self._grant(renderer, backend, process)
+                self._grant(connection, backend, process)
             elif attempts > 1:
-                self._open(renderer, backend, attempts - 1)
+                self._open(connection, backend, attempts - 1)
             else:
-                self._refuse(renderer, f"backend {backend}: its GPU process dies again and again")
+                _refuse(connection, f"backend {backend}: its GPU process dies again and again")
 
         process.when_settled(settled)
 
-    def _refusal(self, renderer: _Renderer, backend: str) -> str | None:
+    def _refusal(self, connection: Connection, backend: str) -> str | None:
         if backend not in BACKEND_NAMES:
             return f"backend {backend!r} is none of {', '.join(BACKEND_NAMES)}"
-        return self._policy.refusal("+".join(self._group_of(backend)), renderer.identity)
+        return self._policy.refusal("+".join(self._fleet.group_of(backend)), connection.identity)
 
-    def _refuse(self, renderer: _Renderer, reason: str) -> None:
-        self._answer(renderer, HostReply(session_refused=SessionRefused(reason=reason)))
-
-    def _grant(self, renderer: _Renderer, backend: str, process: ProcessHandle) -> None:
-        if renderer not in self._renderers:
+    def _grant(self, connection: Connection, backend: str, process: ProcessHandle) -> None:
+        if not connection.is_open:
             return
         try:
             renderers_end, processs_end = pair()
         except OSError as error:  # no descriptor left
-            self._refuse(renderer, f"no session can be opened: {error}")
+            _refuse(connection, f"no session can be opened: {error}")
             return
+        self._renderers.admit(connection.pid, str(process.number))
         session = next(self._numbers)
-        self._sessions[session] = renderer
-        renderer.sessions[session] = process
-        process.adopt(session, renderer.pid, processs_end)
+        self._sessions[session] = connection
+        connection.sessions[session] = process
+        process.adopt(session, connection.pid, processs_end)
         opened = SessionOpened(session=session, backend=backend, gpu_process_pid=process.pid or 0)
         with renderers_end:
-            self._answer(renderer, HostReply(session_opened=opened), (renderers_end.fileno(),))
+            connection.answer(HostReply(session_opened=opened), (renderers_end.fileno(),))
+
+    def _end_session(self, session: int) -> Connection | None:
+        connection = self._sessions.pop(session, None)
+        if connection is not None:
+            connection.sessions.pop(session, None)
+        return connection
+
+    # --- What GPU processes tell --------------------------------------------------------------------------------------
 
     def session_reported(self, session: int, bad_message: str, field: str) -> None:
-        """A GPU process tells that a session has ended there."""
-        renderer = self._sessions.pop(session, None)
-        if renderer is None:
+        """A session has ended there. Whoever sent a bad message is killed, if it was started here."""
+        connection = self._end_session(session)
+        if connection is None or not bad_message:
             return
-        renderer.sessions.pop(session, None)
-        if bad_message:
-            self._bad_messages += 1
-            reason = f"bad message: {bad_message} at {field}" if field else f"bad message: {bad_message}"
-            _logger.warning("session %d of process %d: %s", session, renderer.pid, reason)
-            self._reply(renderer, HostReply(session_ended=SessionEnded(session=session, reason=reason)))
-
-    # --- GPU processes ------------------------------------------------------------------------------------------------
-
-    def _group_of(self, backend: str) -> tuple[str, ...]:
-        return next(group for group in self._options.process_groups if backend in group)
-
-    def _process_for(self, backend: str, *, isolated_for: int) -> ProcessHandle:
-        """The GPU process that serves `backend`, started if there is none."""
-        group = self._group_of(backend)
-        key = (group, isolated_for if self._options.isolate else 0)
-        if key not in self._processes:
-            # One that was prepared for nobody in particular serves the first who comes.
-            spare = self._processes.pop((group, 0), None)
-            self._processes[key] = spare or ProcessHandle(
-                next(self._numbers),
-                self._loop,
-                self._launcher_for(group),
-                self._run_directory,
-                self._options,
-                self,
-            )
-        return self._processes[key]
-
-    def _launcher_for(self, group: tuple[str, ...]) -> LauncherHandle:
-        for launcher in self._launchers:
-            if launcher.backends == group and not launcher.retired:
-                return launcher
-        sockets = [self._broker.hidden_path, self._broker.path] if self._broker else []
-        launcher = LauncherHandle(
-            self._loop, group, self._options, self._run_directory, sockets, on_end=self._launcher_ended
-        )
-        self._launchers.append(launcher)
-        return launcher
+        self._chronicle.bad_messages[bad_message] += 1
+        reason = f"bad message: {bad_message} at {field}" if field else f"bad message: {bad_message}"
+        _logger.warning("session %d of process %d: %s", session, connection.pid, reason)
+        connection.push(HostReply(session_ended=SessionEnded(session=session, reason=reason)))
+        self._renderers.kill(connection.pid, f"killed for a {reason}")
 
     def process_ended(self, process: ProcessHandle, death: Death) -> None:
         """A GPU process has died, or could not be started."""
-        self._processes = {key: it for key, it in self._processes.items() if it is not process}
         culprit = self._sessions.get(process.culprit() or 0)
-        self._policy.died(process.group, death, culprit.identity if culprit else None)
+        if self._fleet.serves_renderers(process):
+            self._policy.died(process.group, death, culprit.identity if culprit else None)
+            self._chronicle.died(process, death, culprit.pid if culprit else None)
         for session in process.sessions:
-            if renderer := self._sessions.pop(session, None):
-                renderer.sessions.pop(session, None)
-                self._reply(renderer, HostReply(session_ended=SessionEnded(session=session, reason=str(death))))
-        if death.cause.taints_zygote:
-            process.launcher.retire()
-        self._clean_after(process, _CLEANING_ATTEMPTS)
-
-    def _launcher_ended(self, launcher: LauncherHandle) -> None:
-        self._launchers.remove(launcher)
-        if not self._launchers:
-            self._run_directory.remove()
-
-    def _clean_after(self, process: ProcessHandle, attempts: int) -> None:
-        """Do the launcher's work as well, which may have died before it did it."""
-        self._run_directory.discard(str(process.number))
-        if (group := process.control_group()) is None:
-            return
-        try:
-            MemoryGroup(group).remove()
-        except OSError as error:  # its last process is still being taken apart
-            if attempts:
-                self._loop.call_later(_CLEANING_INTERVAL, lambda: self._clean_after(process, attempts - 1))
-            else:
-                _logger.warning("control group %s cannot be removed: %s", group, error)
-
-    def _reap_orphans(self) -> None:
-        """Reap what was left behind by a launcher that was killed; launchers themselves are waited for by number."""
-        for launcher in self._launchers:
-            launcher.poll()
-        while True:
-            try:
-                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                return
-            if ended is None or any(ended.si_pid == launcher.pid for launcher in self._launchers):
-                return
-            os.waitpid(ended.si_pid, 0)
+            if connection := self._end_session(session):
+                reason = f"{death}; it worked for this renderer" if connection is culprit else str(death)
+                connection.push(HostReply(session_ended=SessionEnded(session=session, reason=reason)))
+        self._fleet.ended(process, is_tainted=death.cause.taints_zygote)
 
     # --- Diagnostics --------------------------------------------------------------------------------------------------
 
-    def _tell_status(self, renderer: _Renderer) -> None:
-        asked = list(self._processes.values())
-        statuses: dict[int, dict[str, Any] | None] = {}
+    def _tell_status(self, connection: Connection) -> None:
+        def answer(services: dict[int, dict[str, Any] | None]) -> None:
+            text = diagnostics.as_packet(self.describe(), services, confidential=connection.is_owner)
+            connection.answer(HostReply(status=StatusReply(json=text)))
 
-        def answered(number: int, status: dict[str, Any] | None) -> None:
-            statuses[number] = status
-            if len(statuses) == len(asked):
-                self._answer_status(renderer, statuses)
+        diagnostics.ask_all(self._fleet.shared, answer)
 
-        for process in asked:
-            process.ask(functools.partial(answered, process.number))
-        if not asked:
-            self._answer_status(renderer, statuses)
+    def _attack(self, connection: Connection, backend: str, attempts: Any) -> None:
+        def finished(examination: Examination) -> None:
+            examination.process.let_go()
+            connection.answer(HostReply(attacked=Attacked(json=json.dumps(examination.to_json()))))
 
-    def _answer_status(self, renderer: _Renderer, services: dict[int, dict[str, Any] | None]) -> None:
-        status = self.describe()
-        for process in status["gpu_processes"]:
-            process["service"] = services.get(process["number"])
-        text = json.dumps(status)
-        if len(text) > MAX_PACKET_BYTES // 2:
-            text = json.dumps(self.describe())
-        self._answer(renderer, HostReply(status=StatusReply(json=text)))
+        try:
+            process = self._fleet.process_for_nobody(backend)
+        except OSError as error:
+            _refuse(connection, f"backend {backend}: its GPU process cannot be started: {error}")
+        else:
+            Examination(process, attempts, finished)
 
     # --- The end ------------------------------------------------------------------------------------------------------
+
+    def _reap(self) -> None:
+        self._fleet.reap()
+        self._renderers.reap()
+        reap_all_but(self._fleet.pids() | self._renderers.pids())
 
     def _close(self) -> None:
         if self._broker:
             self._broker.close()
-        for process in self._processes.values():
-            process.let_go()
-        for launcher in self._launchers:
-            launcher.let_go()
-        for launcher in self._launchers:
-            launcher.wait(_LAUNCHER_PATIENCE)
-        for process in self._processes.values():
-            if group := process.control_group():
-                with contextlib.suppress(OSError):  # a launcher that had to be killed may have left members in it
-                    MemoryGroup(group).remove()
+        self._renderers.close()
+        self._fleet.close()
         self._run_directory.remove()
         self._loop.close()
 
 
-def _identity(pid: int) -> Hashable:
-    """A process and not just its number, which is used again."""
-    with contextlib.suppress(OSError):
-        # After the name, which may hold anything in parentheses, start time is field 22 of proc_pid_stat(5).
-        return pid, int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19])
-    return pid, 0
+def _refuse(connection: Connection, reason: str) -> None:
+    connection.answer(HostReply(session_refused=SessionRefused(reason=reason)))
 
 
 def main() -> int:
-    """`python -m gpu_process.host`, as `renderer.ML` starts it; it ends with its control socket."""
+    """`python -m gpu_process.host`, as its owner starts it; it ends with its control socket."""
     parser = argparse.ArgumentParser(prog="python -m gpu_process.host", description=__doc__)
     parser.add_argument("--control-fd", type=int, required=True, help="a Unix SOCK_SEQPACKET socket to the owner")
     parser.add_argument("--options", default="{}", help="JSON, as ipc.options.HostOptions writes it")

@@ -21,9 +21,8 @@ from gpu_process.launcher_handle import LauncherHandle
 from gpu_process.quotas import Quotas
 from gpu_process.run_directory import RunDirectory
 from gpu_process.running_note import Note, RunningNote, Work
-from gpu_process.sandbox import held_layers
 from gpu_process.stderr_tail import StderrTail
-from gpu_process.supervision import Supervision
+from gpu_process.supervision import Supervision, look_from_outside
 from ipc import trace
 from ipc.channel import ChannelClosed, ChannelError, MessageSocket, pair
 from ipc.errors import escape_label
@@ -78,6 +77,8 @@ class ProcessHandle:
         failure: why it did not get ready; empty otherwise.
         layers: its sandbox, as it read it back from the kernel.
         memory_group: directory of its control group; empty where it has none.
+        death: how it ended, once it has.
+        supervision: of its system calls.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class ProcessHandle:
         self.failure = ""
         self.layers: dict[str, Any] = {}
         self.memory_group = ""
+        self.death: Death | None = None
         self._began = trace.now()
         self._loop = loop
         self._options = options
@@ -131,7 +133,7 @@ class ProcessHandle:
         self._control.learn_peer_pid()
         loop.watch(self._control, self._hear)
         spec = sandbox_spec(options, launcher.backends, run_directory.path / str(number))
-        self._supervision = Supervision(loop, handover, spec, name, on_kill=self._killed_by_sandbox)
+        self.supervision = Supervision(loop, handover, spec, name, on_kill=self._killed_by_sandbox)
         self._timer = loop.call_later(options.start_timeout, self._start_timed_out)
 
     # --- What the host asks for ---------------------------------------------------------------------------------------
@@ -184,7 +186,7 @@ class ProcessHandle:
         """The session whose command it died of; None where that is not certain."""
         clues = blame.Clues(
             self._overdue,
-            self._supervision.killer.inner_pid if self._supervision.killer else None,
+            self.supervision.killer.inner_pid if self.supervision.killer else None,
             self._note.crashed_thread(),
         )
         return blame.culprit(self._note.read(), self.sessions, clues)
@@ -201,8 +203,8 @@ class ProcessHandle:
             "backends": list(self.launcher.backends),
             "sessions": len(self.sessions),
             "sandbox": self.layers,
-            "violations": dict(self._supervision.counts),
-            "recent_violations": list(self._supervision.recent),
+            "violations": dict(self.supervision.counts),
+            "recent_violations": list(self.supervision.recent),
         }
 
     # --- What the launcher tells --------------------------------------------------------------------------------------
@@ -222,9 +224,9 @@ class ProcessHandle:
             # Its group counts for itself; without one, the machine's count is all there is.
             ran_out = memory_kills > 0 if self.memory_group else exit_status.read_memory_kills() > self._memory_kills
             death = exit_status.classify(wait_status, killed_for=self._killed_for, memory_ran_out=ran_out)
-            if death.cause is Cause.SANDBOX_VIOLATION and self._supervision.killer:
+            if death.cause is Cause.SANDBOX_VIOLATION and self.supervision.killer:
                 # No more than the name: renderers are told, and arguments are addresses.
-                death = Death(death.cause, self._supervision.killer.call)
+                death = Death(death.cause, self.supervision.killer.call)
             elif death.cause is Cause.HANG and self._overdue:
                 limit = self._time_limits[Work(self._overdue.work)]
                 death = Death(death.cause, f"{Work(self._overdue.work).name.lower()} took longer than {limit:g} s")
@@ -282,21 +284,14 @@ class ProcessHandle:
     def _become_ready(self, status: str) -> None:
         self.pid = self._control.peer_pid
         self.layers = self._decoded(status).get("sandbox", {})
-        self._look_from_outside()
+        if self.pid is not None:
+            look_from_outside(self.layers, self.pid)
         self._state = _State.READY
         if trace.recorder is not None:
             trace.recorder.span(trace.Stage.START, self._began)
         self._timer.cancel()
         self._watch_for_hangs()
         self._settle()
-
-    def _look_from_outside(self) -> None:
-        """Fill in the layers that the process cannot see itself."""
-        with contextlib.suppress(OSError):  # it has ended, or this user may not look
-            for layer, (held, detail) in held_layers(self.pid).items():
-                entry = self.layers.get("layers", {}).get(layer.value)
-                if entry is not None and entry["held"] is None:
-                    entry.update(held=held, detail=detail)
 
     def _decoded(self, text: str) -> dict[str, Any]:
         with contextlib.suppress(ValueError, RecursionError):
@@ -363,9 +358,10 @@ class ProcessHandle:
             said = self._stderr.last_words()
             self.failure = f"{death}" + (f"; it said: {said}" if said else "")
         self._state = _State.ENDED
+        self.death = death
         self._timer.cancel()
         self._forget_control()
-        self._supervision.close()
+        self.supervision.close()
         self._log_end(death)
         self._stderr.close()
         self._owner.process_ended(self, death)

@@ -46,18 +46,23 @@ class RunDirectory:
         """Make the directory, if no other process has, and keep it from being swept away.
 
         Args:
-            user: as whom the GPU processes will run. Where that is someone else, they may pass through the directory;
+            user: as whom a process will run that must reach what is in it. Where that is someone else, they may pass through the directory;
                 what lies in it stays out of the reach of all others.
         """
-        if self._lock is not None:
-            return
+        if self._lock is None:
+            self._lock = self._acquire()
+        if user != os.geteuid():
+            os.fchmod(self._lock, 0o711)
+
+    def _acquire(self) -> int:
         with contextlib.suppress(FileExistsError):
             self.path.mkdir(0o700)
-        self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        fcntl.flock(self._lock, fcntl.LOCK_SH)
-        if os.fstat(self._lock).st_uid != os.geteuid():
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        if os.fstat(descriptor).st_uid != os.geteuid():
+            os.close(descriptor)
             raise PermissionError(f"{self.path} belongs to someone else")
-        os.fchmod(self._lock, 0o700 if user == os.geteuid() else 0o711)
+        return descriptor
 
     def make(self, name: str, user: int, group: int) -> Path:
         """A directory for one GPU process that runs as `user`; `hold` comes first."""
@@ -66,6 +71,14 @@ class RunDirectory:
         if (user, group) != (os.geteuid(), os.getegid()):
             os.chown(path, user, group)
         return path
+
+    def give(self, name: str, user: int, group: int) -> None:
+        """Give the directory of one GPU process to another user, who may connect to the sockets in it; as root only."""
+        path = self.path / name
+        with contextlib.suppress(FileNotFoundError):  # it has just ended
+            if path.lstat().st_uid != user:
+                for entry in (path, *path.iterdir()):
+                    os.chown(entry, user, group, follow_symlinks=False)
 
     def discard(self, name: str) -> None:
         """Remove the directory of one GPU process; idempotent."""

@@ -1,7 +1,7 @@
 """What a GPU process leaves for the host in case it does not survive it: for whom each thread works, and since when.
 
-Besides the notes there is room for the report of a crash, which Python's `faulthandler` writes from the signal's handler:
-it names the thread that crashed, and the notes say for whom that one worked.
+Besides the notes there is room for the report of a crash, which `faulthandler` writes in the handler of the signal: it
+names the thread that crashed, and the notes say for whom that one worked.
 """
 
 from __future__ import annotations

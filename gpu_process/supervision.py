@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import select
 import socket
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from gpu_process.event_loop import EventLoop
-from gpu_process.sandbox import Outcome, SandboxSpec, Supervisor, Violation, receive_listener
+from gpu_process.sandbox import Outcome, SandboxSpec, Supervisor, Violation, held_layers, receive_listener
 
 _MOST_RECENT: Final = 16
 
@@ -94,6 +95,15 @@ class Supervision:
             self._on_kill()
         level = logging.WARNING if self.counts[violation.call] == 1 else logging.DEBUG
         _logger.log(level, "%s: %s", self._name, violation)
+
+
+def look_from_outside(report: dict[str, Any], pid: int) -> None:
+    """Fill in the layers that process `pid` could not see itself, in what it reported as JSON."""
+    with contextlib.suppress(OSError):  # it has ended, or this user may not look
+        for layer, (held, detail) in held_layers(pid).items():
+            entry = report.get("layers", {}).get(layer.value)
+            if entry is not None and entry["held"] is None:
+                entry.update(held=held, detail=detail)
 
 
 def _has_input(descriptor: int) -> bool:

@@ -14,6 +14,7 @@ from gpu_process.sandbox.landlock import restrict_filesystem
 from gpu_process.sandbox.levels import (
     LEVEL_OPTION,
     MODE_OPTION,
+    NOBODY,
     Layer,
     Level,
     Mode,
@@ -31,6 +32,7 @@ from gpu_process.sandbox.violations import Outcome, Supervisor, Violation
 __all__ = [
     "LEVEL_OPTION",
     "MODE_OPTION",
+    "NOBODY",
     "Evidence",
     "Feature",
     "Layer",

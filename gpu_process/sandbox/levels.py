@@ -23,8 +23,8 @@ LEVEL_OPTION: Final = "--sandbox"
 MODE_OPTION: Final = "--sandbox-mode"
 """The option by which a user asks for a `Mode`."""
 
-# The user that owns nothing. What root starts becomes it, so that an escape is an escape into nobody.
-_NOBODY: Final = 65534
+NOBODY: Final = 65534
+"""The user that owns nothing. What root starts becomes it, so that an escape is an escape into nobody."""
 
 _NAMESPACE_DIRECTORY: Final = Path("/proc/self/ns")
 
@@ -183,7 +183,7 @@ class SandboxSpec:
         Without a private root the uid stays: nobody may be unable to read the interpreter that it runs.
         """
         if os.geteuid() == 0 and self.level is Level.STRICT:
-            return _NOBODY, _NOBODY
+            return NOBODY, NOBODY
         return os.geteuid(), os.getegid()
 
     @property

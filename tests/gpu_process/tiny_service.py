@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gpu_process.running_note import Running, Work
+from gpu_process.running_note import Running
 from ipc.channel import PROTOCOL_VERSION, ChannelClosed, MessageSocket, new_secret
 from ipc.generated.webnn.v1.session_pb2 import SessionGranted, SessionMessage
 
