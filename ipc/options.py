@@ -41,6 +41,7 @@ class HostOptions:
         tensor_memory: "private" never lets a backend use memory that a renderer can change.
         quotas: limits of a session that differ from the default, by name.
         preload: modules that register operators, imported before the sandbox closes.
+        memory_limit: bytes of one process: private ones, and where a control group may be made, all of them.
         start_timeout: seconds from a launcher's start to READY of its GPU process.
         hang_timeout: seconds that a GPU process may leave the host without an answer; 0 waits for ever.
         crash_limit: recent crashes that nobody caused after which a backend is disabled.
@@ -61,6 +62,7 @@ class HostOptions:
     tensor_memory: str = "auto"
     quotas: Mapping[str, int] = field(default_factory=dict)
     preload: tuple[str, ...] = ()
+    memory_limit: int = 8 << 30  # Chromium's limit for its GPU process on a machine of up to 16 GiB
     start_timeout: float = 60.0
     hang_timeout: float = 60.0
     crash_limit: int = 3  # Chromium: kGpuFallbackCrashCount

@@ -33,22 +33,6 @@ class Simulator:
     host_pid: int
     trace: int = 0
 
-    def run_renderer(self, arguments: Sequence[str], *, capture: bool) -> str:
-        """Run `python -m renderer` to its end and return its standard output (empty unless captured).
-
-        Raises:
-            SimulatorError: it failed.
-        """
-        traced = ("--trace-fd", str(self.trace)) if self.trace else ()
-        command = python_command("renderer", "--socket", str(self.socket), *traced, *arguments)
-        output = subprocess.PIPE if capture else None
-        result = subprocess.run(
-            command, stdout=output, text=True, env=python_environment(), pass_fds=_open(self.trace), check=False
-        )
-        if result.returncode != 0:
-            raise SimulatorError(f"the renderer ended with status {result.returncode}")
-        return result.stdout or ""
-
     def status(self) -> dict[str, Any]:
         """What the host tells about itself and its GPU processes."""
         with ML(socket=self.socket) as ml:
@@ -56,13 +40,16 @@ class Simulator:
 
 
 @contextmanager
-def simulator(arguments: Sequence[str] = (), *, stderr: IO[bytes] | None = None, trace: int = 0) -> Iterator[Simulator]:
+def simulator(
+    arguments: Sequence[str] = (), *, stderr: IO[bytes] | None = None, trace: int = 0, record: int = 0
+) -> Iterator[Simulator]:
     """A host with a broker socket in a private directory; it ends with the block.
 
     Args:
         arguments: of `python -m gpu_process`, beside `--socket`.
         stderr: where the host logs to, instead of our own standard error.
         trace: descriptor that all processes append their trace to; 0 for none.
+        record: descriptor that GPU processes append what crosses the boundary to; 0 for none.
 
     Raises:
         SimulatorError: it did not become READY; the message is its own.
@@ -70,10 +57,11 @@ def simulator(arguments: Sequence[str] = (), *, stderr: IO[bytes] | None = None,
     with tempfile.TemporaryDirectory(prefix="webnn-sim.") as directory:
         socket = Path(directory, "broker")
         traced = ("--trace-fd", str(trace)) if trace else ()
-        command = python_command("gpu_process", "--socket", str(socket), "--json", *traced, *arguments)
+        recorded = ("--record-fd", str(record)) if record else ()
+        command = python_command("gpu_process", "--socket", str(socket), "--json", *traced, *recorded, *arguments)
         environment = python_environment()
         with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment, pass_fds=_open(trace)
+            command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment, pass_fds=_open(trace, record)
         ) as host:
             assert host.stdout is not None
             try:
@@ -86,5 +74,5 @@ def simulator(arguments: Sequence[str] = (), *, stderr: IO[bytes] | None = None,
                 host.wait()
 
 
-def _open(descriptor: int) -> tuple[int, ...]:
-    return (descriptor,) if descriptor else ()
+def _open(*descriptors: int) -> tuple[int, ...]:
+    return tuple(filter(None, descriptors))

@@ -38,6 +38,11 @@ Trace = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write what all processes do, stage by stage, for ui.perfetto.dev."),
 ]
+Record = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Record all that crosses the boundary, for `webnn-sim replay`."),
+]
+RendererSandbox = Annotated[Level, typer.Option(help="Confinement of the renderer; less than strict only by name.")]
 Preload = Annotated[
     list[str] | None, typer.Option(metavar="MODULE", help="Import MODULE in the GPU process before it locks itself in.")
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +10,12 @@ import typer
 
 from gpu_process.backends import DEFAULT_BACKEND
 from gpu_process.sandbox import Level
-from scripts.cli._options import Backend, Preload, Sandbox, Trace, host_arguments
-from scripts.cli._output import fail
-from scripts.simulator import SimulatorError, simulator
+from ipc.options import HostOptions
+from scripts.cli._options import Backend, Preload, Record, RendererSandbox, Sandbox, Trace
+from scripts.cli._output import fail, progress
+from scripts.owned_host import owned_host
+from scripts.recording import recording
+from scripts.simulator import SimulatorError
 from scripts.trace import tracing
 
 
@@ -20,18 +24,33 @@ def run(
     script: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A Python script that uses `renderer`.")],
     backend: Backend = DEFAULT_BACKEND,
     sandbox: Sandbox = Level.STRICT,
+    renderer_sandbox: RendererSandbox = Level.STRICT,
+    read: Annotated[
+        list[Path] | None, typer.Option(metavar="PATH", exists=True, help="A file or folder that the script may read.")
+    ] = None,
     preload: Preload = None,
     trace: Trace = None,
+    record: Record = None,
 ) -> None:
-    """Run SCRIPT as a renderer process: its `ML()` attaches to the host that this command starts.
+    """Run SCRIPT as a confined renderer: its `ML()` attaches to the host that this command starts.
 
-    What follows SCRIPT are its own arguments. Exits with 1 if the script fails.
+    It has no network, and reads nothing but itself, its packages and what `--read` names; `/tmp` is its own. What
+    follows SCRIPT are its own arguments. Exits as the script does; 128 + N where signal N has ended it.
     """
     try:
-        with (
-            tracing(trace) as descriptor,
-            simulator(host_arguments(backend=backend, sandbox=sandbox, preload=preload), trace=descriptor) as running,
-        ):
-            running.run_renderer(["run", str(script), *context.args], capture=False)
+        with tracing(trace) as traced, recording(record) as recorded:
+            options = HostOptions(
+                backend=backend,
+                sandbox=sandbox.value,
+                preload=tuple(preload or ()),
+                trace=traced,
+                recording=recorded,
+            )
+            with owned_host(options) as host:
+                arguments = ["run", str(script.resolve()), *context.args]
+                finished = host.run_renderer(arguments, level=renderer_sandbox, read_paths=[script, *(read or [])])
     except (SimulatorError, OSError) as error:
         fail(str(error))
+    if finished.reason:
+        progress.print(f"error: the renderer was {finished.reason}", markup=False)
+    sys.exit(finished.exit_code if finished.exit_code >= 0 else 128 - finished.exit_code)
