@@ -67,7 +67,15 @@ class SlotPool:
     def free(self, slot: Slot) -> None:
         """Take a slot back; nothing of ours may use it any more."""
         with self._lock:
-            self._owners[slot.region].give_back(slot)
+            owner = self._owners.get(slot.region)
+            if owner is not None:  # nor is there one after `close`
+                owner.give_back(slot)
+
+    def close(self) -> None:
+        """Let go of all regions: each is unmapped when the last tensor in it is gone, not when Python looks for cycles."""
+        with self._lock:
+            self._arenas = {False: [], True: []}
+            self._owners.clear()
 
     def mapped_bytes(self) -> int:
         """Size of all regions."""

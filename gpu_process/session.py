@@ -208,6 +208,7 @@ class Session:
         for context in contexts:
             self.end_context(context)
         self._memory.regions.clear()
+        self._memory.pool.close()
         for call in calls:
             call.cancel()
         logger.info("session %d ended%s", self.number, f": {reason}" if reason else "")

@@ -173,7 +173,7 @@ def _decode_slots(
             raise CodecError(Reason.SLOT_FORM, f"operations[{index}].slots[{position}].{form}")
         if form == "several":
             several = tuple(item.several.operands)
-            highest = max(several, default=0)
+            highest = max(several, default=-1)
             given[name] = several
         else:
             given[name] = highest = item.one

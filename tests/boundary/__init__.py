@@ -1,0 +1,1 @@
+"""The trust boundary, attacked from outside."""
