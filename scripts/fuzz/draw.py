@@ -14,7 +14,6 @@ from ipc.operators import REQUIRED, Attribute, Kind
 
 Shape = tuple[int, ...]
 
-_DIMENSIONS = (1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 4, 4, 5, 6, 8)
 _NICE_FLOATS = (0.0, 1.0, -1.0, 0.5, 2.0, 1.5, 0.25, 3.0, 1e-5, 100.0)
 _HOSTILE_FLOATS = (-0.0, 1e-45, 1e-8, 65504.0, -3.0, 1e38, 3.4e38, 1e300)
 _HOSTILE_NUMBERS = (2**31 - 1, -(2**31), 2**63 - 1, 2**64 - 1, math.inf, -math.inf, math.nan)
@@ -33,6 +32,7 @@ class Profile:
         depth: 0..1, how readily an operation reads what others made instead of a new input.
         constants: 0..1, how many of the leaves are constants and not inputs.
         hostile: 0..1, how many of the values and attributes are extremes.
+        sizes: of dimensions, each as likely as it is often there.
         least_size: of a dimension; less than 1 only for what is refused anyway.
     """
 
@@ -44,6 +44,7 @@ class Profile:
     depth: float = 0.6
     constants: float = 0.4
     hostile: float = 0.15
+    sizes: tuple[int, ...] = (1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 4, 4, 5, 6, 8)
     least_size: int = 1
 
 
@@ -68,7 +69,7 @@ def shape(random: Random, rank: int, profile: Profile) -> Shape:
     """Small sizes, their product within the profile's."""
     sizes, left = [], profile.max_elements
     for _ in range(rank):
-        size = min(random.choice(_DIMENSIONS), left)
+        size = min(random.choice(profile.sizes), left)
         sizes.append(size)
         left //= size
     random.shuffle(sizes)

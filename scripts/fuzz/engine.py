@@ -17,6 +17,7 @@ from typing import Any
 
 from scripts.fuzz.corpus import Corpus
 from scripts.fuzz.findings import Stored, save
+from scripts.fuzz.known import reason_for
 from scripts.fuzz.mode import CoverageKey, Mode, ModeOptions, Problem, Verdict, random_of
 from scripts.fuzz.modes import open_mode
 from scripts.fuzz.reduction import reduced
@@ -163,7 +164,7 @@ def _work(options: RunOptions, worker: int) -> Iterator[tuple[Statistics, list[S
             begun = time.monotonic()
             if begun > end:
                 break
-            verdict = _timely(mode, mode.run(case), begun)
+            verdict = _unless_known(_timely(mode, mode.run(case), begun))
             keys = set(mode.coverage(case, verdict))
             part.add(verdict, keys)
             new = corpus is not None and seed >= 0 and not keys <= reached
@@ -208,6 +209,12 @@ def _timely(mode: Mode[Any], verdict: Verdict, begun: float) -> Verdict:
     if verdict.problem is None and taken > mode.seconds:
         what = f"the case took {taken:.1f} s, its budget is {mode.seconds:g} s"
         return Verdict(verdict.outcome, verdict.detail, Problem("slow", verdict.detail or "accepted", what))
+    return verdict
+
+
+def _unless_known(verdict: Verdict) -> Verdict:
+    if verdict.problem is not None and reason_for(verdict.problem) is not None:
+        return Verdict(verdict.outcome, f"known: {verdict.problem.kind}")
     return verdict
 
 

@@ -130,8 +130,8 @@ def _base64(data: bytes) -> str:
 def as_page(case: GraphCase) -> str:
     """A page that builds the graph by a browser's WebNN, runs it, shows what came of it, and posts it to `result`.
 
-    It needs nothing from any other place. Its outcome is one of `computed`, with the outputs' bytes; `refused`, with the
-    browser's exception; `no WebNN`.
+    It needs nothing from any other place. Its outcome is `computed`, with the outputs' bytes; `refused`, with the
+    browser's exception; or `no WebNN`.
     """
     graph = case.graph
     program = {
@@ -156,7 +156,7 @@ def _mldescriptor(graph: Graph, operand: OperandId) -> dict[str, Any]:
 
 
 def _mloperation(operation: Operation) -> dict[str, Any]:
-    """Method, positional arguments and options; an operand is `{"operand": id}`, a special number `{"number": text}`."""
+    """Method, arguments and options; an operand is `{"operand": id}`, a special number `{"number": text}`."""
     operator = operation.operator
     names = {operand: {"operand": operand} for operand in operation.operand_ids()}
     given = arguments(operation, names)

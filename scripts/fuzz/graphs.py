@@ -7,7 +7,7 @@ from random import Random
 
 from ipc.descriptors import Descriptor
 from ipc.graph import Graph, OperandId, Operation, SlotOperands
-from ipc.limits import SupportLimits, TensorLimits
+from ipc.limits import SupportLimits
 from ipc.operators import REGISTRY, Operator, SlotValue
 from scripts.fuzz import data
 from scripts.fuzz.calls import Call
@@ -116,9 +116,10 @@ class GraphWriter:
             if same:
                 return random.choice(same)
         operand = self._operand(descriptor)
-        if _allowed(self._limits.constant, descriptor) and (
-            random.random() < self._profile.constants or not _allowed(self._limits.input, descriptor)
-        ):
+        as_input, as_constant = self._limits.input.allows(descriptor), self._limits.constant.allows(descriptor)
+        if descriptor.byte_length > _MAX_CONTENT:
+            as_constant = False
+        if as_constant and (random.random() < self._profile.constants or not as_input):
             self.graph.constants[operand] = constant_source()
             self._constants[operand] = self._content(descriptor)
         else:
@@ -148,7 +149,3 @@ class GraphWriter:
 
 
 _MAX_CONTENT = 1 << 20
-
-
-def _allowed(limits: TensorLimits, descriptor: Descriptor) -> bool:
-    return limits.allows(descriptor)

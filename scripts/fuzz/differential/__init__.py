@@ -1,0 +1,1 @@
+"""The same graphs on all backends."""

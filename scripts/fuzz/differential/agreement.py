@@ -1,0 +1,140 @@
+"""Whether results of a backend agree with the reference's, as far as rounding lets them.
+
+No operator has a tolerance of its own. Each operation is computed here from what the backend itself says its operands
+are, where it says so, and again with every float in the computation moved by about a rounding: how far the results move
+is how far rounding can carry them, cancellation and discontinuities included. What moves nothing must be equal, bit for
+bit: integers, and everything that only moves elements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ipc.descriptors import DataType, Descriptor
+from ipc.graph import ConstantSource, Graph, OperandId, Operation
+from scripts.fuzz.case import PLACEHOLDER, GraphCase
+from scripts.fuzz.evaluation import Array, as_array, reference, run
+
+_MOVING_FAMILIES = frozenset({"shape", "indexing"})
+_RUNS = 4  # perturbed ones
+_SAFETY = 8.0  # times the spread that was seen
+_ROUNDING = {DataType.FLOAT32: 2.0**-22, DataType.FLOAT16: 2.0**-9}
+_RELATIVE = {DataType.FLOAT32: 2e-5, DataType.FLOAT16: 2e-3}
+_ABSOLUTE = {DataType.FLOAT32: 2e-6, DataType.FLOAT16: 2e-4}
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """One output that is too far from what it should be."""
+
+    operation: Operation
+    name: str
+    what: str
+
+
+def disagreement(case: GraphCase, results: Mapping[str, Array]) -> Disagreement | None:
+    """The first output of a backend that rounding does not explain.
+
+    Args:
+        results: by output name, as they are stored.
+
+    Raises:
+        BackendError: the reference refuses the graph.
+    """
+    graph = case.graph
+    given = {operand: results[name] for name, operand in graph.outputs}
+    names = {operand: name for name, operand in graph.outputs}
+    wanted = _evaluated(case, given, None)
+    others = [_evaluated(case, given, np.random.default_rng(number)) for number in range(_RUNS)]
+    for operation in graph.operations:
+        for operand in operation.outputs:
+            if operand in given:
+                descriptor = graph.operands[operand]
+                what = _difference(given[operand], wanted[operand], [other[operand] for other in others], descriptor)
+                if what is not None:
+                    return Disagreement(operation, names[operand], what)
+    return None
+
+
+def _evaluated(
+    case: GraphCase, given: Mapping[OperandId, Array], random: np.random.Generator | None
+) -> dict[OperandId, Array]:
+    """Every operand that an operation makes, from what the backend says its operands are where that is known."""
+    graph = case.graph
+    values = {operand: as_array(data, graph.operands[operand]) for operand, data in case.constants.items()}
+    values |= {operand: as_array(case.inputs[name], graph.operands[operand]) for name, operand in graph.inputs}
+    made: dict[OperandId, Array] = {}
+    for operation in graph.operations:
+        moved = random is not None and operation.operator.family not in _MOVING_FAMILIES
+        operands = {
+            operand: _moved(values[operand], graph.operands[operand], random) if moved else values[operand]
+            for operand in operation.operand_ids()
+        }
+        for operand, value in zip(operation.outputs, _alone(graph, operation, operands), strict=True):
+            made[operand] = value
+            values[operand] = given.get(operand, value)
+    return made
+
+
+def _moved(value: Array, descriptor: Descriptor, random: np.random.Generator | None) -> Array:
+    """`value` with every float moved by about a rounding; a new array, aligned as a backend wants it."""
+    rounding = _ROUNDING.get(descriptor.data_type)
+    if rounding is None or random is None:
+        return value
+    with np.errstate(all="ignore"):
+        wide = value.astype(np.float64)
+        moved = wide * (1 + rounding * random.uniform(-1, 1, value.shape))
+        # What is not finite stays, and what is does not leave the range.
+        limit = float(np.finfo(value.dtype).max)
+        kept = np.where(np.isfinite(wide), np.clip(moved, -limit, limit), wide)
+    return as_array(kept.astype(value.dtype).tobytes(), descriptor)
+
+
+def _alone(graph: Graph, operation: Operation, values: Mapping[OperandId, Array]) -> list[Array]:
+    """One operation, computed by the reference backend; its operands are constants, so that one may occur twice."""
+    names = [f"y{at}" for at in range(len(operation.outputs))]
+    single = Graph(
+        operands=graph.operands,
+        constants={operand: ConstantSource(PLACEHOLDER) for operand in values},
+        operations=[operation],
+        outputs=list(zip(names, operation.outputs, strict=True)),
+    )
+    results = run(single, values, {}, reference())
+    return [results[name] for name in names]
+
+
+def _difference(given: Array, wanted: Array, others: list[Array], descriptor: Descriptor) -> str | None:
+    compare: Callable[..., Array] = _far_floats if descriptor.data_type.is_float else _far_integers
+    far = compare(given, wanted, others, descriptor.data_type)
+    if not far.any():
+        return None
+    at = tuple(int(index[0]) for index in np.nonzero(far)) if far.ndim else ()
+    return (
+        f"{given[at]!s} instead of {wanted[at]!s} at {list(at)} of {descriptor}; {np.count_nonzero(far)} differ\n"
+        f"given {given!r}\nwanted {wanted!r}"
+    )
+
+
+def _far_integers(given: Array, wanted: Array, others: list[Array], _: DataType) -> Array:
+    """Those that differ, where no rounding of an operand changes anything."""
+    stable = np.logical_and.reduce([other == wanted for other in others])
+    return np.asarray((given != wanted) & stable)
+
+
+def _far_floats(given: Array, wanted: Array, others: list[Array], data_type: DataType) -> Array:
+    with np.errstate(all="ignore"):
+        exact, actual = wanted.astype(np.float64), given.astype(np.float64)
+        moved = np.stack([other.astype(np.float64) for other in others])
+        spread = np.max(np.abs(moved - exact), axis=0)
+        still = np.all((moved == exact) | (np.isnan(moved) & np.isnan(exact)), axis=0)
+        if np.all(still) and np.array_equal(given, wanted, equal_nan=True):
+            return np.zeros(given.shape, bool)
+        tolerance = _SAFETY * spread + _RELATIVE[data_type] * np.abs(exact) + _ABSOLUTE[data_type]
+        near = (np.abs(actual - exact) <= tolerance) | (actual == exact) | (np.isnan(actual) & np.isnan(exact))
+        unstable = ~np.all(np.isfinite(moved) == np.isfinite(exact), axis=0)  # a rounding away from overflow or NaN
+        limit = float(np.finfo(given.dtype).max)
+        overflow = np.isinf(actual) & (np.abs(exact) > limit / 4) | np.isinf(exact) & (np.abs(actual) > limit / 4)
+    return np.asarray(~(near | unstable | overflow))
