@@ -44,6 +44,7 @@ _MAX_DESCRIPTORS: Final = 4
 _DESCRIPTORS: Final[Mapping[str, int]] = {
     "session_opened": 1,
     "region_offered": 1,
+    "ring_offered": 3,
     "adopt_session": 1,
     "fork_gpu_process": 4,
     "launch_renderer": 3,

@@ -12,6 +12,9 @@ from typing import Any, Final
 BACKEND_NAMES: Final = ("reference", "onnxruntime", "openvino")
 DEFAULT_BACKEND: Final = "onnxruntime"
 
+DEFAULT_SPIN_US: Final = 100
+"""Microseconds to poll before sleeping: twice what a wake-up across cores takes."""
+
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "backend": BACKEND_NAMES,
     "carrier": ("inline", "stream", "ring"),
@@ -35,6 +38,7 @@ class HostOptions:
         one_process: all backends in one GPU process, as Chromium has it, instead of one process each.
         isolate: a GPU process of its own for every renderer.
         carrier: of the timeline, for contexts that ask for none by name.
+        spin_us: microseconds for which both sides of the carrier `ring` poll before they sleep; 0 sleeps at once.
         sandbox: how much of the sandbox is demanded.
         sandbox_mode: what becomes of a system call that the policy does not allow.
         threads: threads per graph; 0 lets the backend choose.
@@ -56,6 +60,7 @@ class HostOptions:
     one_process: bool = False
     isolate: bool = False
     carrier: str = "stream"
+    spin_us: int = DEFAULT_SPIN_US
     sandbox: str = "strict"
     sandbox_mode: str = "enforce"
     threads: int = 1

@@ -77,6 +77,10 @@ class BadMessageReason(enum.StrEnum):
     # Commands
     SEQUENCE = "sequence"  # numbers that do not grow by one
     BATCH_SIZE = "batch_size"
+    RING_CURSOR = "ring_cursor"  # more commands published than a ring holds, or less than before
+    RING_COMMAND = "ring_command"  # of no known kind, or with something where nothing belongs
+    WRONG_CARRIER = "wrong_carrier"  # a call that only contexts of another carrier take
+    SLOT_NUMBER = "slot_number"  # of a slot that the tensor doesn't have
     BINDING_ID = "binding_id"
     CONSTANT_TENSOR = "constant_tensor"  # written, read, bound
     NOT_READABLE = "not_readable"

@@ -2,34 +2,97 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
 
 from ipc.errors import MLError
 from ipc.timeline.limits import MAX_BINDINGS
 
-ReadHandle = concurrent.futures.Future[memoryview]
-"""What `read` returns at once; its result is the tensor's bytes, its callbacks run in the timeline's thread."""
+
+class ReadHandle(Protocol):
+    """What `read` returns at once; a subset of `concurrent.futures.Future[memoryview]`."""
+
+    def result(self, timeout: float | None = None) -> memoryview:
+        """The tensor's bytes; waits for them.
+
+        Raises:
+            CancelledError: `cancel` came first.
+            TimeoutError: they did not come in time.
+            OperationError: the dispatch that should have made the content failed.
+            MLError: what `fail` was given.
+        """
+
+    def cancel(self) -> bool:
+        """Give it up, if it is not over; whether that is so."""
+
+    def done(self) -> bool:
+        """Whether `result` returns at once."""
+
+    def add_done_callback(self, callback: Callable[[Any], object], /) -> None:
+        """Call it when it is done, in any thread, or now."""
 
 
-@dataclass(slots=True, eq=False)
+class Place:
+    """Memory that a tensor can be in.
+
+    Attributes:
+        index: number of the slot among the tensor's.
+        last_use: number of the last command issued that touches it.
+        last_read: number of the last read issued of it.
+        unread: reads that were sent and whose bytes are still in it; for the carrier `stream`.
+    """
+
+    __slots__ = ("_memory", "index", "last_read", "last_use", "unread")
+
+    def __init__(self, memory: memoryview | None, index: int) -> None:
+        self._memory = memory
+        self.index = index
+        self.last_use = 0
+        self.last_read = 0
+        self.unread = 0
+
+    @property
+    def memory(self) -> memoryview:
+        """Its bytes.
+
+        Raises:
+            ValueError: it is not in shared memory.
+        """
+        if self._memory is None:
+            raise ValueError("the tensor has no slot in shared memory")
+        return self._memory
+
+
 class ClientTensor:
     """A tensor as commands name it.
 
     Attributes:
-        slot: its bytes in shared memory, where carrier and usage allow it.
-        last_use: sequence number of the last command issued that touches it. The client's own.
-        unread: reads that were sent and whose bytes are still in the slot. The client's own.
+        place: where it is.
+        spare: another slot, into which it can move.
     """
 
-    token: bytes
-    byte_length: int
-    slot: memoryview | None = None
-    last_use: int = field(default=0, repr=False)
-    unread: int = field(default=0, repr=False)
+    __slots__ = ("__weakref__", "byte_length", "place", "spare", "token")
+
+    def __init__(
+        self, token: bytes, byte_length: int, slot: memoryview | None = None, spare: memoryview | None = None
+    ) -> None:
+        """Slots are its bytes in shared memory, where carrier and usage allow it."""
+        self.token = token
+        self.byte_length = byte_length
+        self.place = Place(slot, 0)
+        self.spare = None if spare is None else Place(spare, 1)
+
+    def move(self, completed: int) -> Place | None:
+        """Move into the spare slot; None if there is none, or commands after `completed` use it."""
+        spare = self.spare
+        if spare is None or spare.last_use > completed:
+            return None
+        self.place, self.spare = spare, self.place
+        return spare
 
 
 class TimelineClient(Protocol):
@@ -45,14 +108,20 @@ class TimelineClient(Protocol):
     def write(self, tensor: ClientTensor, data: memoryview) -> None:
         """Write a tensor; `data` has its exact length and is copied before this returns."""
 
-    def dispatch(self, graph: bytes, inputs: Mapping[str, ClientTensor], outputs: Mapping[str, ClientTensor]) -> None:
-        """Run a graph."""
+    def dispatch(
+        self, graph: bytes, inputs: Mapping[str, ClientTensor], outputs: Mapping[str, ClientTensor]
+    ) -> Binding:
+        """Run a graph; what is returned does the same again."""
 
-    def read(self, tensor: ClientTensor, into: memoryview | None = None) -> ReadHandle:
+    def dispatch_again(self, binding: Binding) -> bool:
+        """Run a graph with the same tensors again; False, and nothing is done, if the binding is not live any more."""
+
+    def read(self, tensor: ClientTensor, into: memoryview | None = None, *, view: bool = False) -> ReadHandle:
         """Read a tensor, into a writable buffer of its exact length or into a new one.
 
-        Raises (from the handle):
-            OperationError: the dispatch that should have made the content failed.
+        Args:
+            view: instead of a copy, show the bytes where they are, if they are in shared memory: they stay until a
+                write, or a dispatch, that touches the tensor is issued.
         """
 
     def destroy_tensor(self, tensor: ClientTensor) -> None:
@@ -65,14 +134,29 @@ class TimelineClient(Protocol):
         """End it: every pending handle fails with `error`. Idempotent."""
 
 
-@dataclass(frozen=True, slots=True)
 class Binding:
-    """A graph with its tensors, as it is named after the first dispatch."""
+    """A graph with its tensors, as it is named after the first dispatch.
 
-    number: int
-    inputs: tuple[tuple[str, ClientTensor], ...]
-    outputs: tuple[tuple[str, ClientTensor], ...]
-    graph: bytes
+    Attributes:
+        number: its name; another binding has had it before, until command `after`.
+        live: whether the number still means this one.
+        ready: whether the GPU process knows it; what sends the definition along does not use this.
+        last_use: number of the last dispatch.
+        tensors: all of them.
+        written: those that are outputs.
+    """
+
+    __slots__ = ("after", "graph", "inputs", "last_use", "live", "number", "outputs", "ready", "tensors", "written")
+
+    def __init__(self, number: int, after: int, key: BindingKey) -> None:
+        self.number = number
+        self.after = after
+        self.graph, self.inputs, self.outputs = key
+        self.live = True
+        self.ready = True
+        self.last_use = 0
+        self.written = tuple(tensor for _, tensor in self.outputs)
+        self.tensors = (*(tensor for _, tensor in self.inputs), *self.written)
 
 
 BindingKey = tuple[bytes, tuple[tuple[str, ClientTensor], ...], tuple[tuple[str, ClientTensor], ...]]
@@ -84,7 +168,7 @@ class Bindings:
     def __init__(self) -> None:
         self._known: dict[BindingKey, Binding] = {}
         self._of_object: dict[object, set[BindingKey]] = {}
-        self._free: list[int] = []
+        self._free: list[tuple[int, int]] = []  # number, and the last command that used it
 
     def find(
         self, graph: bytes, inputs: Mapping[str, ClientTensor], outputs: Mapping[str, ClientTensor]
@@ -96,8 +180,8 @@ class Bindings:
             return known, False
         if len(self._known) == MAX_BINDINGS:
             self._forget(next(iter(self._known)))  # the oldest
-        number = self._free.pop() if self._free else len(self._known) + 1
-        binding = self._known[key] = Binding(number, key[1], key[2], graph)
+        number, after = self._free.pop() if self._free else (len(self._known) + 1, 0)
+        binding = self._known[key] = Binding(number, after, key)
         for item in self._objects(key):
             self._of_object.setdefault(item, set()).add(key)
         return binding, True
@@ -108,7 +192,9 @@ class Bindings:
             self._forget(key)
 
     def _forget(self, key: BindingKey) -> None:
-        self._free.append(self._known.pop(key).number)
+        binding = self._known.pop(key)
+        binding.live = False
+        self._free.append((binding.number, binding.last_use))
         for item in self._objects(key):
             keys = self._of_object[item]
             keys.discard(key)
@@ -147,3 +233,24 @@ class Failure:
 
 
 Broken = Callable[[str], None]
+
+
+def bytes_of(data: memoryview, tensor: ClientTensor) -> memoryview:
+    """`data` as bytes.
+
+    Raises:
+        ValueError: they are not as many as the tensor has.
+    """
+    if data.format != "B" or data.ndim != 1:
+        data = data.cast("B")
+    if data.nbytes != tensor.byte_length:
+        raise ValueError(f"{data.nbytes} bytes for a tensor of {tensor.byte_length}")
+    return data
+
+
+def copy(target: memoryview, source: bytes | memoryview) -> None:
+    """Copy bytes."""
+    if target.nbytes < 1 << 16:
+        target[:] = source
+    else:  # NumPy lets other threads run meanwhile
+        np.copyto(np.frombuffer(target, np.uint8), np.frombuffer(source, np.uint8))

@@ -6,6 +6,7 @@ while one batch is sent makes up the next; another thread takes the completions.
 
 from __future__ import annotations
 
+import concurrent.futures
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -13,14 +14,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import grpc
-import numpy as np
 
 from ipc import trace
 from ipc.channel import CONTEXT_METADATA
 from ipc.codec import CodecError, decode_error
 from ipc.errors import MLError
 from ipc.generated.webnn.v1 import timeline_pb2
-from ipc.timeline._client import Binding, Bindings, Broken, ClientTensor, Failure, ReadHandle
+from ipc.timeline._client import Binding, Bindings, Broken, ClientTensor, Failure, Place, bytes_of, copy
 from ipc.timeline.limits import MAX_BATCH_BYTES, MAX_COMMANDS, chunks
 from ipc.verdicts import BadMessageReason
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _MAX_QUEUED = 1 << 16  # commands; who issues faster than the GPU process works waits here for a moment
 _MAX_QUEUED_BYTES = 256 << 20  # of copied data
+
+_Handle = concurrent.futures.Future[memoryview]
 
 
 class _Command:
@@ -68,7 +70,7 @@ class _SlotWrite(_Command):
     def __init__(self, tensor: ClientTensor, staged: bytes | None) -> None:
         self._tensor = tensor
         self._staged = staged
-        self._after = tensor.last_use
+        self._after = tensor.place.last_use
         self.held = 0 if staged is None else len(staged)
 
     def ready(self, completed: int) -> bool:
@@ -76,7 +78,7 @@ class _SlotWrite(_Command):
 
     def fill(self, message: timeline_pb2.Command) -> None:
         if self._staged is not None:
-            _copy(_slot(self._tensor), self._staged)
+            copy(self._tensor.place.memory, self._staged)
         message.write.tensor = self._tensor.token
 
 
@@ -87,7 +89,7 @@ class _Dispatch(_Command):
 
     def ready(self, completed: int) -> bool:  # noqa: ARG002
         # A graph may write into the slot itself: not before the last result was taken out of it.
-        return all(not tensor.unread for _, tensor in self._binding.outputs)
+        return all(not tensor.place.unread for tensor in self._binding.written)
 
     def fill(self, message: timeline_pb2.Command) -> None:
         binding = self._binding
@@ -103,14 +105,15 @@ class _Dispatch(_Command):
 
 
 class _Read(_Command):
-    def __init__(self, tensor: ClientTensor, handle: ReadHandle, into: memoryview | None) -> None:
+    def __init__(self, tensor: ClientTensor, handle: _Handle, into: memoryview | None, view: bool) -> None:
         self.tensor = tensor
         self.handle = handle
         self._into = into
+        self._view = view
         self._received = 0
 
     def sent(self) -> None:
-        self.tensor.unread += 1
+        self.tensor.place.unread += 1
 
     def fill(self, message: timeline_pb2.Command) -> None:
         message.read.tensor = self.tensor.token
@@ -123,12 +126,16 @@ class _Read(_Command):
         if self._into is None and end == len(data) == self.tensor.byte_length:
             self._into = memoryview(data)  # all at once: no need to copy it
         else:
-            _copy(self._buffer()[self._received : end], data)
+            copy(self._buffer()[self._received : end], data)
         self._received = end
         return end == self.tensor.byte_length
 
     def take_from_slot(self) -> None:
-        _copy(self._buffer(), _slot(self.tensor))
+        slot = self.tensor.place.memory
+        if self._view:
+            self._into = slot.toreadonly()
+        else:
+            copy(self._buffer(), slot)
 
     def resolve(self) -> None:
         if self.handle.set_running_or_notify_cancel():
@@ -183,27 +190,40 @@ class GrpcTimeline:
     def write(self, tensor: ClientTensor, data: memoryview) -> None:
         raise NotImplementedError
 
-    def dispatch(self, graph: bytes, inputs: Mapping[str, ClientTensor], outputs: Mapping[str, ClientTensor]) -> None:
+    def dispatch(
+        self, graph: bytes, inputs: Mapping[str, ClientTensor], outputs: Mapping[str, ClientTensor]
+    ) -> Binding:
         with self._order():
             binding, is_new = self._bindings.find(graph, inputs, outputs)
-            sequence = self._issue(_Dispatch(binding, is_new))
-            for _, tensor in (*binding.inputs, *binding.outputs):
-                tensor.last_use = sequence
+            self._dispatch(binding, is_new)
+        return binding
 
-    def read(self, tensor: ClientTensor, into: memoryview | None = None) -> ReadHandle:
+    def dispatch_again(self, binding: Binding) -> bool:
+        with self._order():
+            if not binding.live:
+                return False
+            self._dispatch(binding, is_new=False)
+        return True
+
+    def _dispatch(self, binding: Binding, is_new: bool) -> None:
+        sequence = self._issue(_Dispatch(binding, is_new))
+        for tensor in binding.tensors:
+            tensor.place.last_use = sequence
+
+    def read(self, tensor: ClientTensor, into: memoryview | None = None, *, view: bool = False) -> ReadHandle:
         if into is not None:
             into = into.cast("B")
             if into.nbytes != tensor.byte_length:
                 raise ValueError(f"a buffer of {into.nbytes} bytes for a tensor of {tensor.byte_length}")
-        handle: ReadHandle = ReadHandle()
+        handle = _Handle()
         with self._order():
-            tensor.last_use = self._issue(_Read(tensor, handle, into))
+            tensor.place.last_use = self._issue(_Read(tensor, handle, into, view))
         return handle
 
     def destroy_tensor(self, tensor: ClientTensor) -> None:
         with self._order(frees=True):
             self._bindings.forget(tensor)
-            tensor.last_use = self._issue(_Destroy(tensor=tensor.token))
+            tensor.place.last_use = self._issue(_Destroy(tensor=tensor.token))
 
     def destroy_graph(self, graph: bytes) -> None:
         with self._order(frees=True):
@@ -343,7 +363,7 @@ class GrpcTimeline:
                 raise CodecError(BadMessageReason.SEQUENCE, "completions.sequence")
             self._completed = sequence
             if read is not None:
-                read.tensor.unread -= 1
+                read.tensor.place.unread -= 1
                 if self._unanswered.pop(sequence, None) is None:
                     read = None  # it has failed meanwhile
             self._changed.notify_all()
@@ -358,41 +378,21 @@ class InlineTimeline(GrpcTimeline):
     """Carrier `inline`: the bytes travel in the messages, in pieces where they are many."""
 
     def write(self, tensor: ClientTensor, data: memoryview) -> None:
-        data = _bytes_of(data, tensor)
+        data = bytes_of(data, tensor)
         with self._order():
             for start, end in chunks(tensor.byte_length):
-                tensor.last_use = self._issue(_InlineWrite(tensor, bytes(data[start:end]), start))
+                tensor.place.last_use = self._issue(_InlineWrite(tensor, bytes(data[start:end]), start))
 
 
 class StreamTimeline(GrpcTimeline):
     """Carrier `stream`: the bytes are in shared memory before the command is sent."""
 
     def write(self, tensor: ClientTensor, data: memoryview) -> None:
-        data = _bytes_of(data, tensor)
+        data = bytes_of(data, tensor)
         with self._order():
             staged = None
-            if tensor.last_use <= self._completed:
-                _copy(_slot(tensor), data)
+            if tensor.place.last_use <= self._completed:
+                copy(tensor.place.memory, data)
             else:
                 staged = bytes(data)
-            tensor.last_use = self._issue(_SlotWrite(tensor, staged))
-
-
-def _bytes_of(data: memoryview, tensor: ClientTensor) -> memoryview:
-    data = data.cast("B")
-    if data.nbytes != tensor.byte_length:
-        raise ValueError(f"{data.nbytes} bytes for a tensor of {tensor.byte_length}")
-    return data
-
-
-def _slot(tensor: ClientTensor) -> memoryview:
-    if tensor.slot is None:
-        raise ValueError("the tensor has no slot in shared memory")
-    return tensor.slot
-
-
-def _copy(target: memoryview, source: bytes | memoryview) -> None:
-    if target.nbytes < 1 << 16:
-        target[:] = source
-    else:  # NumPy lets other threads run meanwhile
-        np.copyto(np.frombuffer(target, np.uint8), np.frombuffer(source, np.uint8))
+            tensor.place.last_use = self._issue(_SlotWrite(tensor, staged))

@@ -27,17 +27,17 @@ from ipc.generated.webnn.v1 import limits_pb2 as ipc_dot_generated_dot_webnn_dot
 from ipc.generated.webnn.v1 import timeline_pb2 as ipc_dot_generated_dot_webnn_dot_v1_dot_timeline__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$ipc/generated/webnn/v1/context.proto\x12\x08webnn.v1\x1a#ipc/generated/webnn/v1/common.proto\x1a#ipc/generated/webnn/v1/limits.proto\x1a%ipc/generated/webnn/v1/timeline.proto\"\xb0\x01\n\x14\x43reateContextRequest\x12\x0f\n\x07\x62\x61\x63kend\x18\x01 \x01(\t\x12\x33\n\x10power_preference\x18\x02 \x01(\x0e\x32\x19.webnn.v1.PowerPreference\x12\x13\n\x0b\x61\x63\x63\x65lerated\x18\x03 \x01(\x08\x12\"\n\x07\x63\x61rrier\x18\x04 \x01(\x0e\x32\x11.webnn.v1.Carrier\x12\x19\n\x11\x65xperimental_int4\x18\x05 \x01(\x08\"j\n\x12\x43reateContextReply\x12(\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x15.webnn.v1.ContextInfoH\x00\x12 \n\x05\x65rror\x18\x02 \x01(\x0b\x32\x0f.webnn.v1.ErrorH\x00\x42\x08\n\x06result\"|\n\x0b\x43ontextInfo\x12\r\n\x05token\x18\x01 \x01(\x0c\x12\x0f\n\x07\x62\x61\x63kend\x18\x02 \x01(\t\x12\'\n\x06limits\x18\x03 \x01(\x0b\x32\x17.webnn.v1.SupportLimits\x12\x0f\n\x07\x64\x65vices\x18\x04 \x03(\t\x12\x13\n\x0b\x64\x65vice_note\x18\x05 \x01(\t\"(\n\x15\x44\x65stroyContextRequest\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\x0c\"\x83\x01\n\x13\x43reateTensorRequest\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\x0c\x12(\n\ndescriptor\x18\x02 \x01(\x0b\x32\x14.webnn.v1.Descriptor\x12\x10\n\x08readable\x18\x03 \x01(\x08\x12\x10\n\x08writable\x18\x04 \x01(\x08\x12\r\n\x05\x61\x66ter\x18\x05 \x01(\x04\"*\n\x08SlotInfo\x12\x0e\n\x06region\x18\x01 \x01(\x0c\x12\x0e\n\x06offset\x18\x02 \x01(\x04\"=\n\nTensorInfo\x12\r\n\x05token\x18\x01 \x01(\x0c\x12 \n\x04slot\x18\x02 \x01(\x0b\x32\x12.webnn.v1.SlotInfo\"g\n\x11\x43reateTensorReply\x12&\n\x06tensor\x18\x01 \x01(\x0b\x32\x14.webnn.v1.TensorInfoH\x00\x12 \n\x05\x65rror\x18\x02 \x01(\x0b\x32\x0f.webnn.v1.ErrorH\x00\x42\x08\n\x06result\"\x87\x01\n\x1b\x43reateConstantTensorRequest\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\x0c\x12(\n\ndescriptor\x18\x02 \x01(\x0b\x32\x14.webnn.v1.Descriptor\x12\x0e\n\x06region\x18\x03 \x01(\x0c\x12\x0e\n\x06offset\x18\x04 \x01(\x04\x12\r\n\x05\x61\x66ter\x18\x05 \x01(\x04\"U\n\x10\x43reateGraphChunk\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\x0c\x12\x13\n\x0btotal_bytes\x18\x02 \x01(\x04\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"+\n\tGraphInfo\x12\r\n\x05token\x18\x01 \x01(\x0c\x12\x0f\n\x07\x64\x65vices\x18\x02 \x03(\t\"d\n\x10\x43reateGraphReply\x12$\n\x05graph\x18\x01 \x01(\x0b\x32\x13.webnn.v1.GraphInfoH\x00\x12 \n\x05\x65rror\x18\x02 \x01(\x0b\x32\x0f.webnn.v1.ErrorH\x00\x42\x08\n\x06result*\x98\x01\n\x0fPowerPreference\x12 \n\x1cPOWER_PREFERENCE_UNSPECIFIED\x10\x00\x12\x1c\n\x18POWER_PREFERENCE_DEFAULT\x10\x01\x12%\n!POWER_PREFERENCE_HIGH_PERFORMANCE\x10\x02\x12\x1e\n\x1aPOWER_PREFERENCE_LOW_POWER\x10\x03*\\\n\x07\x43\x61rrier\x12\x17\n\x13\x43\x41RRIER_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43\x41RRIER_INLINE\x10\x01\x12\x12\n\x0e\x43\x41RRIER_STREAM\x10\x02\x12\x10\n\x0c\x43\x41RRIER_RING\x10\x03\x32\xce\x03\n\x05WebNN\x12M\n\rCreateContext\x12\x1e.webnn.v1.CreateContextRequest\x1a\x1c.webnn.v1.CreateContextReply\x12\x42\n\x0e\x44\x65stroyContext\x12\x1f.webnn.v1.DestroyContextRequest\x1a\x0f.webnn.v1.Empty\x12J\n\x0c\x43reateTensor\x12\x1d.webnn.v1.CreateTensorRequest\x1a\x1b.webnn.v1.CreateTensorReply\x12Z\n\x14\x43reateConstantTensor\x12%.webnn.v1.CreateConstantTensorRequest\x1a\x1b.webnn.v1.CreateTensorReply\x12G\n\x0b\x43reateGraph\x12\x1a.webnn.v1.CreateGraphChunk\x1a\x1a.webnn.v1.CreateGraphReply(\x01\x12\x41\n\x08Timeline\x12\x16.webnn.v1.CommandBatch\x1a\x19.webnn.v1.CompletionBatch(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$ipc/generated/webnn/v1/context.proto\x12\x08webnn.v1\x1a#ipc/generated/webnn/v1/common.proto\x1a#ipc/generated/webnn/v1/limits.proto\x1a%ipc/generated/webnn/v1/timeline.proto\"\xb0\x01\n\x14\x43reateContextRequest\x12\x0f\n\x07\x62\x61\x63kend\x18\x01 \x01(\t\x12\x33\n\x10power_preference\x18\x02 \x01(\x0e\x32\x19.webnn.v1.PowerPreference\x12\x13\n\x0b\x61\x63\x63\x65lerated\x18\x03 \x01(\x08\x12\"\n\x07\x63\x61rrier\x18\x04 \x01(\x0e\x32\x11.webnn.v1.Carrier\x12\x19\n\x11\x65xperimental_int4\x18\x05 \x01(\x08\"j\n\x12\x43reateContextReply\x12(\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x15.webnn.v1.ContextInfoH\x00\x12 \n\x05\x65rror\x18\x02 \x01(\x0b\x32\x0f.webnn.v1.ErrorH\x00\x42\x08\n\x06result\"|\n\x0b\x43ontextInfo\x12\r\n\x05token\x18\x01 \x01(\x0c\x12\x0f\n\x07\x62\x61\x63kend\x18\x02 \x01(\t\x12\'\n\x06limits\x18\x03 \x01(\x0b\x32\x17.webnn.v1.SupportLimits\x12\x0f\n\x07\x64\x65vices\x18\x04 \x03(\t\x12\x13\n\x0b\x64\x65vice_note\x18\x05 \x01(\t\"(\n\x15\x44\x65stroyContextRequest\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\x0c\"\x83\x01\n\x13\x43reateTensorRequest\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\x0c\x12(\n\ndescriptor\x18\x02 \x01(\x0b\x32\x14.webnn.v1.Descriptor\x12\x10\n\x08readable\x18\x03 \x01(\x08\x12\x10\n\x08writable\x18\x04 \x01(\x08\x12\r\n\x05\x61\x66ter\x18\x05 \x01(\x04\"*\n\x08SlotInfo\x12\x0e\n\x06region\x18\x01 \x01(\x0c\x12\x0e\n\x06offset\x18\x02 \x01(\x04\"`\n\nTensorInfo\x12\r\n\x05token\x18\x01 \x01(\x0c\x12 \n\x04slot\x18\x02 \x01(\x0b\x32\x12.webnn.v1.SlotInfo\x12!\n\x05spare\x18\x03 \x01(\x0b\x32\x12.webnn.v1.SlotInfo\"g\n\x11\x43reateTensorReply\x12&\n\x06tensor\x18\x01 \x01(\x0b\x32\x14.webnn.v1.TensorInfoH\x00\x12 \n\x05\x65rror\x18\x02 \x01(\x0b\x32\x0f.webnn.v1.ErrorH\x00\x42\x08\n\x06result\"\x87\x01\n\x1b\x43reateConstantTensorRequest\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\x0c\x12(\n\ndescriptor\x18\x02 \x01(\x0b\x32\x14.webnn.v1.Descriptor\x12\x0e\n\x06region\x18\x03 \x01(\x0c\x12\x0e\n\x06offset\x18\x04 \x01(\x04\x12\r\n\x05\x61\x66ter\x18\x05 \x01(\x04\"U\n\x10\x43reateGraphChunk\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\x0c\x12\x13\n\x0btotal_bytes\x18\x02 \x01(\x04\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"+\n\tGraphInfo\x12\r\n\x05token\x18\x01 \x01(\x0c\x12\x0f\n\x07\x64\x65vices\x18\x02 \x03(\t\"d\n\x10\x43reateGraphReply\x12$\n\x05graph\x18\x01 \x01(\x0b\x32\x13.webnn.v1.GraphInfoH\x00\x12 \n\x05\x65rror\x18\x02 \x01(\x0b\x32\x0f.webnn.v1.ErrorH\x00\x42\x08\n\x06result\"\x85\x01\n\x11\x42indingDefinition\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\r\n\x05graph\x18\x02 \x01(\x0c\x12\'\n\x06inputs\x18\x03 \x03(\x0b\x32\x17.webnn.v1.TensorBinding\x12(\n\x07outputs\x18\x04 \x03(\x0b\x32\x17.webnn.v1.TensorBinding\"W\n\x15\x44\x65\x66ineBindingsRequest\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\x0c\x12-\n\x08\x62indings\x18\x02 \x03(\x0b\x32\x1b.webnn.v1.BindingDefinition\"5\n\x13\x44\x65\x66ineBindingsReply\x12\x1e\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x0f.webnn.v1.Error*\x98\x01\n\x0fPowerPreference\x12 \n\x1cPOWER_PREFERENCE_UNSPECIFIED\x10\x00\x12\x1c\n\x18POWER_PREFERENCE_DEFAULT\x10\x01\x12%\n!POWER_PREFERENCE_HIGH_PERFORMANCE\x10\x02\x12\x1e\n\x1aPOWER_PREFERENCE_LOW_POWER\x10\x03*\\\n\x07\x43\x61rrier\x12\x17\n\x13\x43\x41RRIER_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43\x41RRIER_INLINE\x10\x01\x12\x12\n\x0e\x43\x41RRIER_STREAM\x10\x02\x12\x10\n\x0c\x43\x41RRIER_RING\x10\x03\x32\xa0\x04\n\x05WebNN\x12M\n\rCreateContext\x12\x1e.webnn.v1.CreateContextRequest\x1a\x1c.webnn.v1.CreateContextReply\x12\x42\n\x0e\x44\x65stroyContext\x12\x1f.webnn.v1.DestroyContextRequest\x1a\x0f.webnn.v1.Empty\x12J\n\x0c\x43reateTensor\x12\x1d.webnn.v1.CreateTensorRequest\x1a\x1b.webnn.v1.CreateTensorReply\x12Z\n\x14\x43reateConstantTensor\x12%.webnn.v1.CreateConstantTensorRequest\x1a\x1b.webnn.v1.CreateTensorReply\x12G\n\x0b\x43reateGraph\x12\x1a.webnn.v1.CreateGraphChunk\x1a\x1a.webnn.v1.CreateGraphReply(\x01\x12P\n\x0e\x44\x65\x66ineBindings\x12\x1f.webnn.v1.DefineBindingsRequest\x1a\x1d.webnn.v1.DefineBindingsReply\x12\x41\n\x08Timeline\x12\x16.webnn.v1.CommandBatch\x1a\x19.webnn.v1.CompletionBatch(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ipc.generated.webnn.v1.context_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_POWERPREFERENCE']._serialized_start=1337
-  _globals['_POWERPREFERENCE']._serialized_end=1489
-  _globals['_CARRIER']._serialized_start=1491
-  _globals['_CARRIER']._serialized_end=1583
+  _globals['_POWERPREFERENCE']._serialized_start=1652
+  _globals['_POWERPREFERENCE']._serialized_end=1804
+  _globals['_CARRIER']._serialized_start=1806
+  _globals['_CARRIER']._serialized_end=1898
   _globals['_CREATECONTEXTREQUEST']._serialized_start=164
   _globals['_CREATECONTEXTREQUEST']._serialized_end=340
   _globals['_CREATECONTEXTREPLY']._serialized_start=342
@@ -51,17 +51,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SLOTINFO']._serialized_start=752
   _globals['_SLOTINFO']._serialized_end=794
   _globals['_TENSORINFO']._serialized_start=796
-  _globals['_TENSORINFO']._serialized_end=857
-  _globals['_CREATETENSORREPLY']._serialized_start=859
-  _globals['_CREATETENSORREPLY']._serialized_end=962
-  _globals['_CREATECONSTANTTENSORREQUEST']._serialized_start=965
-  _globals['_CREATECONSTANTTENSORREQUEST']._serialized_end=1100
-  _globals['_CREATEGRAPHCHUNK']._serialized_start=1102
-  _globals['_CREATEGRAPHCHUNK']._serialized_end=1187
-  _globals['_GRAPHINFO']._serialized_start=1189
-  _globals['_GRAPHINFO']._serialized_end=1232
-  _globals['_CREATEGRAPHREPLY']._serialized_start=1234
-  _globals['_CREATEGRAPHREPLY']._serialized_end=1334
-  _globals['_WEBNN']._serialized_start=1586
-  _globals['_WEBNN']._serialized_end=2048
+  _globals['_TENSORINFO']._serialized_end=892
+  _globals['_CREATETENSORREPLY']._serialized_start=894
+  _globals['_CREATETENSORREPLY']._serialized_end=997
+  _globals['_CREATECONSTANTTENSORREQUEST']._serialized_start=1000
+  _globals['_CREATECONSTANTTENSORREQUEST']._serialized_end=1135
+  _globals['_CREATEGRAPHCHUNK']._serialized_start=1137
+  _globals['_CREATEGRAPHCHUNK']._serialized_end=1222
+  _globals['_GRAPHINFO']._serialized_start=1224
+  _globals['_GRAPHINFO']._serialized_end=1267
+  _globals['_CREATEGRAPHREPLY']._serialized_start=1269
+  _globals['_CREATEGRAPHREPLY']._serialized_end=1369
+  _globals['_BINDINGDEFINITION']._serialized_start=1372
+  _globals['_BINDINGDEFINITION']._serialized_end=1505
+  _globals['_DEFINEBINDINGSREQUEST']._serialized_start=1507
+  _globals['_DEFINEBINDINGSREQUEST']._serialized_end=1594
+  _globals['_DEFINEBINDINGSREPLY']._serialized_start=1596
+  _globals['_DEFINEBINDINGSREPLY']._serialized_end=1649
+  _globals['_WEBNN']._serialized_start=1901
+  _globals['_WEBNN']._serialized_end=2445
 # @@protoc_insertion_point(module_scope)

@@ -97,12 +97,14 @@ class SlotInfo(_message.Message):
     def __init__(self, region: _Optional[bytes] = ..., offset: _Optional[int] = ...) -> None: ...
 
 class TensorInfo(_message.Message):
-    __slots__ = ("token", "slot")
+    __slots__ = ("token", "slot", "spare")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     SLOT_FIELD_NUMBER: _ClassVar[int]
+    SPARE_FIELD_NUMBER: _ClassVar[int]
     token: bytes
     slot: SlotInfo
-    def __init__(self, token: _Optional[bytes] = ..., slot: _Optional[_Union[SlotInfo, _Mapping]] = ...) -> None: ...
+    spare: SlotInfo
+    def __init__(self, token: _Optional[bytes] = ..., slot: _Optional[_Union[SlotInfo, _Mapping]] = ..., spare: _Optional[_Union[SlotInfo, _Mapping]] = ...) -> None: ...
 
 class CreateTensorReply(_message.Message):
     __slots__ = ("tensor", "error")
@@ -153,3 +155,29 @@ class CreateGraphReply(_message.Message):
     graph: GraphInfo
     error: _common_pb2.Error
     def __init__(self, graph: _Optional[_Union[GraphInfo, _Mapping]] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ...) -> None: ...
+
+class BindingDefinition(_message.Message):
+    __slots__ = ("number", "graph", "inputs", "outputs")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    GRAPH_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    graph: bytes
+    inputs: _containers.RepeatedCompositeFieldContainer[_timeline_pb2.TensorBinding]
+    outputs: _containers.RepeatedCompositeFieldContainer[_timeline_pb2.TensorBinding]
+    def __init__(self, number: _Optional[int] = ..., graph: _Optional[bytes] = ..., inputs: _Optional[_Iterable[_Union[_timeline_pb2.TensorBinding, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[_timeline_pb2.TensorBinding, _Mapping]]] = ...) -> None: ...
+
+class DefineBindingsRequest(_message.Message):
+    __slots__ = ("context", "bindings")
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    BINDINGS_FIELD_NUMBER: _ClassVar[int]
+    context: bytes
+    bindings: _containers.RepeatedCompositeFieldContainer[BindingDefinition]
+    def __init__(self, context: _Optional[bytes] = ..., bindings: _Optional[_Iterable[_Union[BindingDefinition, _Mapping]]] = ...) -> None: ...
+
+class DefineBindingsReply(_message.Message):
+    __slots__ = ("error",)
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    error: _common_pb2.Error
+    def __init__(self, error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ...) -> None: ...

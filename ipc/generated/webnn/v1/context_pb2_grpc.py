@@ -61,6 +61,11 @@ class WebNNStub:
                 request_serializer=ipc_dot_generated_dot_webnn_dot_v1_dot_context__pb2.CreateGraphChunk.SerializeToString,
                 response_deserializer=ipc_dot_generated_dot_webnn_dot_v1_dot_context__pb2.CreateGraphReply.FromString,
                 _registered_method=True)
+        self.DefineBindings = channel.unary_unary(
+                '/webnn.v1.WebNN/DefineBindings',
+                request_serializer=ipc_dot_generated_dot_webnn_dot_v1_dot_context__pb2.DefineBindingsRequest.SerializeToString,
+                response_deserializer=ipc_dot_generated_dot_webnn_dot_v1_dot_context__pb2.DefineBindingsReply.FromString,
+                _registered_method=True)
         self.Timeline = channel.stream_stream(
                 '/webnn.v1.WebNN/Timeline',
                 request_serializer=ipc_dot_generated_dot_webnn_dot_v1_dot_timeline__pb2.CommandBatch.SerializeToString,
@@ -101,8 +106,14 @@ class WebNNServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DefineBindings(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Timeline(self, request_iterator, context):
-        """One per context; its token travels as metadata `webnn-context-bin`.
+        """One per context whose carrier is not `ring`; its token travels as metadata `webnn-context-bin`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -135,6 +146,11 @@ def add_WebNNServicer_to_server(servicer, server):
                     servicer.CreateGraph,
                     request_deserializer=ipc_dot_generated_dot_webnn_dot_v1_dot_context__pb2.CreateGraphChunk.FromString,
                     response_serializer=ipc_dot_generated_dot_webnn_dot_v1_dot_context__pb2.CreateGraphReply.SerializeToString,
+            ),
+            'DefineBindings': grpc.unary_unary_rpc_method_handler(
+                    servicer.DefineBindings,
+                    request_deserializer=ipc_dot_generated_dot_webnn_dot_v1_dot_context__pb2.DefineBindingsRequest.FromString,
+                    response_serializer=ipc_dot_generated_dot_webnn_dot_v1_dot_context__pb2.DefineBindingsReply.SerializeToString,
             ),
             'Timeline': grpc.stream_stream_rpc_method_handler(
                     servicer.Timeline,
@@ -277,6 +293,33 @@ class WebNN:
             '/webnn.v1.WebNN/CreateGraph',
             ipc_dot_generated_dot_webnn_dot_v1_dot_context__pb2.CreateGraphChunk.SerializeToString,
             ipc_dot_generated_dot_webnn_dot_v1_dot_context__pb2.CreateGraphReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DefineBindings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/webnn.v1.WebNN/DefineBindings',
+            ipc_dot_generated_dot_webnn_dot_v1_dot_context__pb2.DefineBindingsRequest.SerializeToString,
+            ipc_dot_generated_dot_webnn_dot_v1_dot_context__pb2.DefineBindingsReply.FromString,
             options,
             channel_credentials,
             insecure,

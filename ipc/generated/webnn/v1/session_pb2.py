@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$ipc/generated/webnn/v1/session.proto\x12\x08webnn.v1\"/\n\x05Hello\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0c\n\x04role\x18\x02 \x01(\t\"\x1e\n\x0bOpenSession\x12\x0f\n\x07\x62\x61\x63kend\x18\x01 \x01(\t\"J\n\rSessionOpened\x12\x0f\n\x07session\x18\x01 \x01(\x04\x12\x0f\n\x07\x62\x61\x63kend\x18\x02 \x01(\t\x12\x17\n\x0fgpu_process_pid\x18\x03 \x01(\r\" \n\x0eSessionRefused\x12\x0e\n\x06reason\x18\x01 \x01(\t\"/\n\x0cSessionEnded\x12\x0f\n\x07session\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\"m\n\x0eLaunchRenderer\x12\x0f\n\x07sandbox\x18\x01 \x01(\t\x12\x11\n\targuments\x18\x02 \x03(\t\x12\x12\n\nread_paths\x18\x03 \x03(\t\x12\x11\n\tdirectory\x18\x04 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x05 \x03(\t\"2\n\x0eSignalRenderer\x12\x10\n\x08renderer\x18\x01 \x01(\x04\x12\x0e\n\x06signal\x18\x02 \x01(\r\"2\n\rAttackSandbox\x12\x0f\n\x07\x62\x61\x63kend\x18\x01 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x02 \x03(\t\"\xb1\x02\n\x0bHostRequest\x12 \n\x05hello\x18\x01 \x01(\x0b\x32\x0f.webnn.v1.HelloH\x00\x12-\n\x0copen_session\x18\x02 \x01(\x0b\x32\x15.webnn.v1.OpenSessionH\x00\x12)\n\x06status\x18\x03 \x01(\x0b\x32\x17.webnn.v1.StatusRequestH\x00\x12\x33\n\x0flaunch_renderer\x18\x04 \x01(\x0b\x32\x18.webnn.v1.LaunchRendererH\x00\x12\x33\n\x0fsignal_renderer\x18\x05 \x01(\x0b\x32\x18.webnn.v1.SignalRendererH\x00\x12\x31\n\x0e\x61ttack_sandbox\x18\x06 \x01(\x0b\x32\x17.webnn.v1.AttackSandboxH\x00\x42\t\n\x07message\"\x0f\n\rStatusRequest\"\x1b\n\x0bStatusReply\x12\x0c\n\x04json\x18\x01 \x01(\t\"F\n\x10RendererLaunched\x12\x10\n\x08renderer\x18\x01 \x01(\x04\x12\x0b\n\x03pid\x18\x02 \x01(\r\x12\x13\n\x0bstatus_json\x18\x03 \x01(\t\"\x1f\n\rLaunchRefused\x12\x0e\n\x06reason\x18\x01 \x01(\t\"F\n\rRendererEnded\x12\x10\n\x08renderer\x18\x01 \x01(\x04\x12\x13\n\x0bwait_status\x18\x02 \x01(\x05\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x18\n\x08\x41ttacked\x12\x0c\n\x04json\x18\x01 \x01(\t\"\xc1\x03\n\tHostReply\x12 \n\x05hello\x18\x01 \x01(\x0b\x32\x0f.webnn.v1.HelloH\x00\x12\x31\n\x0esession_opened\x18\x02 \x01(\x0b\x32\x17.webnn.v1.SessionOpenedH\x00\x12\x33\n\x0fsession_refused\x18\x03 \x01(\x0b\x32\x18.webnn.v1.SessionRefusedH\x00\x12/\n\rsession_ended\x18\x04 \x01(\x0b\x32\x16.webnn.v1.SessionEndedH\x00\x12\'\n\x06status\x18\x05 \x01(\x0b\x32\x15.webnn.v1.StatusReplyH\x00\x12\x37\n\x11renderer_launched\x18\x06 \x01(\x0b\x32\x1a.webnn.v1.RendererLaunchedH\x00\x12\x31\n\x0elaunch_refused\x18\x07 \x01(\x0b\x32\x17.webnn.v1.LaunchRefusedH\x00\x12\x31\n\x0erenderer_ended\x18\x08 \x01(\x0b\x32\x17.webnn.v1.RendererEndedH\x00\x12&\n\x08\x61ttacked\x18\t \x01(\x0b\x32\x12.webnn.v1.AttackedH\x00\x42\t\n\x07message\"K\n\x0eSessionGranted\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0e\n\x06secret\x18\x02 \x01(\x0c\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\",\n\rRegionOffered\x12\r\n\x05token\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x04\" \n\x0fRegionWithdrawn\x12\r\n\x05token\x18\x01 \x01(\x0c\".\n\rSessionClosed\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\"\xff\x01\n\x0eSessionMessage\x12 \n\x05hello\x18\x01 \x01(\x0b\x32\x0f.webnn.v1.HelloH\x00\x12+\n\x07granted\x18\x02 \x01(\x0b\x32\x18.webnn.v1.SessionGrantedH\x00\x12\x31\n\x0eregion_offered\x18\x03 \x01(\x0b\x32\x17.webnn.v1.RegionOfferedH\x00\x12\x35\n\x10region_withdrawn\x18\x04 \x01(\x0b\x32\x19.webnn.v1.RegionWithdrawnH\x00\x12)\n\x06\x63losed\x18\x05 \x01(\x0b\x32\x17.webnn.v1.SessionClosedH\x00\x42\t\n\x07message\"5\n\x0c\x41\x64optSession\x12\x0f\n\x07session\x18\x01 \x01(\x04\x12\x14\n\x0crenderer_pid\x18\x02 \x01(\r\"\x1d\n\nEndSession\x12\x0f\n\x07session\x18\x01 \x01(\x04\"\x17\n\x07\x41ttempt\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xc6\x01\n\nGpuRequest\x12/\n\radopt_session\x18\x01 \x01(\x0b\x32\x16.webnn.v1.AdoptSessionH\x00\x12+\n\x0b\x65nd_session\x18\x02 \x01(\x0b\x32\x14.webnn.v1.EndSessionH\x00\x12)\n\x06status\x18\x03 \x01(\x0b\x32\x17.webnn.v1.StatusRequestH\x00\x12$\n\x07\x61ttempt\x18\x04 \x01(\x0b\x32\x11.webnn.v1.AttemptH\x00\x42\t\n\x07message\".\n\x05Ready\x12\x10\n\x08\x62\x61\x63kends\x18\x01 \x03(\t\x12\x13\n\x0bstatus_json\x18\x02 \x01(\t\"\x1d\n\x0bStartFailed\x12\x0e\n\x06reason\x18\x01 \x01(\t\"D\n\rSessionReport\x12\x0f\n\x07session\x18\x01 \x01(\x04\x12\x13\n\x0b\x62\x61\x64_message\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\"\x19\n\tAttempted\x12\x0c\n\x04json\x18\x01 \x01(\t\"\xec\x01\n\x08GpuReply\x12 \n\x05ready\x18\x01 \x01(\x0b\x32\x0f.webnn.v1.ReadyH\x00\x12-\n\x0cstart_failed\x18\x02 \x01(\x0b\x32\x15.webnn.v1.StartFailedH\x00\x12\x31\n\x0esession_report\x18\x03 \x01(\x0b\x32\x17.webnn.v1.SessionReportH\x00\x12\'\n\x06status\x18\x04 \x01(\x0b\x32\x15.webnn.v1.StatusReplyH\x00\x12(\n\tattempted\x18\x05 \x01(\x0b\x32\x13.webnn.v1.AttemptedH\x00\x42\t\n\x07message\"k\n\rRendererStart\x12 \n\x05ready\x18\x01 \x01(\x0b\x32\x0f.webnn.v1.ReadyH\x00\x12-\n\x0cstart_failed\x18\x02 \x01(\x0b\x32\x15.webnn.v1.StartFailedH\x00\x42\t\n\x07messageb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$ipc/generated/webnn/v1/session.proto\x12\x08webnn.v1\"/\n\x05Hello\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0c\n\x04role\x18\x02 \x01(\t\"\x1e\n\x0bOpenSession\x12\x0f\n\x07\x62\x61\x63kend\x18\x01 \x01(\t\"J\n\rSessionOpened\x12\x0f\n\x07session\x18\x01 \x01(\x04\x12\x0f\n\x07\x62\x61\x63kend\x18\x02 \x01(\t\x12\x17\n\x0fgpu_process_pid\x18\x03 \x01(\r\" \n\x0eSessionRefused\x12\x0e\n\x06reason\x18\x01 \x01(\t\"/\n\x0cSessionEnded\x12\x0f\n\x07session\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\"m\n\x0eLaunchRenderer\x12\x0f\n\x07sandbox\x18\x01 \x01(\t\x12\x11\n\targuments\x18\x02 \x03(\t\x12\x12\n\nread_paths\x18\x03 \x03(\t\x12\x11\n\tdirectory\x18\x04 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x05 \x03(\t\"2\n\x0eSignalRenderer\x12\x10\n\x08renderer\x18\x01 \x01(\x04\x12\x0e\n\x06signal\x18\x02 \x01(\r\"2\n\rAttackSandbox\x12\x0f\n\x07\x62\x61\x63kend\x18\x01 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x02 \x03(\t\"\xb1\x02\n\x0bHostRequest\x12 \n\x05hello\x18\x01 \x01(\x0b\x32\x0f.webnn.v1.HelloH\x00\x12-\n\x0copen_session\x18\x02 \x01(\x0b\x32\x15.webnn.v1.OpenSessionH\x00\x12)\n\x06status\x18\x03 \x01(\x0b\x32\x17.webnn.v1.StatusRequestH\x00\x12\x33\n\x0flaunch_renderer\x18\x04 \x01(\x0b\x32\x18.webnn.v1.LaunchRendererH\x00\x12\x33\n\x0fsignal_renderer\x18\x05 \x01(\x0b\x32\x18.webnn.v1.SignalRendererH\x00\x12\x31\n\x0e\x61ttack_sandbox\x18\x06 \x01(\x0b\x32\x17.webnn.v1.AttackSandboxH\x00\x42\t\n\x07message\"\x0f\n\rStatusRequest\"\x1b\n\x0bStatusReply\x12\x0c\n\x04json\x18\x01 \x01(\t\"F\n\x10RendererLaunched\x12\x10\n\x08renderer\x18\x01 \x01(\x04\x12\x0b\n\x03pid\x18\x02 \x01(\r\x12\x13\n\x0bstatus_json\x18\x03 \x01(\t\"\x1f\n\rLaunchRefused\x12\x0e\n\x06reason\x18\x01 \x01(\t\"F\n\rRendererEnded\x12\x10\n\x08renderer\x18\x01 \x01(\x04\x12\x13\n\x0bwait_status\x18\x02 \x01(\x05\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x18\n\x08\x41ttacked\x12\x0c\n\x04json\x18\x01 \x01(\t\"\xc1\x03\n\tHostReply\x12 \n\x05hello\x18\x01 \x01(\x0b\x32\x0f.webnn.v1.HelloH\x00\x12\x31\n\x0esession_opened\x18\x02 \x01(\x0b\x32\x17.webnn.v1.SessionOpenedH\x00\x12\x33\n\x0fsession_refused\x18\x03 \x01(\x0b\x32\x18.webnn.v1.SessionRefusedH\x00\x12/\n\rsession_ended\x18\x04 \x01(\x0b\x32\x16.webnn.v1.SessionEndedH\x00\x12\'\n\x06status\x18\x05 \x01(\x0b\x32\x15.webnn.v1.StatusReplyH\x00\x12\x37\n\x11renderer_launched\x18\x06 \x01(\x0b\x32\x1a.webnn.v1.RendererLaunchedH\x00\x12\x31\n\x0elaunch_refused\x18\x07 \x01(\x0b\x32\x17.webnn.v1.LaunchRefusedH\x00\x12\x31\n\x0erenderer_ended\x18\x08 \x01(\x0b\x32\x17.webnn.v1.RendererEndedH\x00\x12&\n\x08\x61ttacked\x18\t \x01(\x0b\x32\x12.webnn.v1.AttackedH\x00\x42\t\n\x07message\"K\n\x0eSessionGranted\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0e\n\x06secret\x18\x02 \x01(\x0c\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\",\n\rRegionOffered\x12\r\n\x05token\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x04\",\n\x0bRingOffered\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x04\" \n\x0fRegionWithdrawn\x12\r\n\x05token\x18\x01 \x01(\x0c\".\n\rSessionClosed\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\"\xae\x02\n\x0eSessionMessage\x12 \n\x05hello\x18\x01 \x01(\x0b\x32\x0f.webnn.v1.HelloH\x00\x12+\n\x07granted\x18\x02 \x01(\x0b\x32\x18.webnn.v1.SessionGrantedH\x00\x12\x31\n\x0eregion_offered\x18\x03 \x01(\x0b\x32\x17.webnn.v1.RegionOfferedH\x00\x12\x35\n\x10region_withdrawn\x18\x04 \x01(\x0b\x32\x19.webnn.v1.RegionWithdrawnH\x00\x12)\n\x06\x63losed\x18\x05 \x01(\x0b\x32\x17.webnn.v1.SessionClosedH\x00\x12-\n\x0cring_offered\x18\x06 \x01(\x0b\x32\x15.webnn.v1.RingOfferedH\x00\x42\t\n\x07message\"5\n\x0c\x41\x64optSession\x12\x0f\n\x07session\x18\x01 \x01(\x04\x12\x14\n\x0crenderer_pid\x18\x02 \x01(\r\"\x1d\n\nEndSession\x12\x0f\n\x07session\x18\x01 \x01(\x04\"\x17\n\x07\x41ttempt\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xc6\x01\n\nGpuRequest\x12/\n\radopt_session\x18\x01 \x01(\x0b\x32\x16.webnn.v1.AdoptSessionH\x00\x12+\n\x0b\x65nd_session\x18\x02 \x01(\x0b\x32\x14.webnn.v1.EndSessionH\x00\x12)\n\x06status\x18\x03 \x01(\x0b\x32\x17.webnn.v1.StatusRequestH\x00\x12$\n\x07\x61ttempt\x18\x04 \x01(\x0b\x32\x11.webnn.v1.AttemptH\x00\x42\t\n\x07message\".\n\x05Ready\x12\x10\n\x08\x62\x61\x63kends\x18\x01 \x03(\t\x12\x13\n\x0bstatus_json\x18\x02 \x01(\t\"\x1d\n\x0bStartFailed\x12\x0e\n\x06reason\x18\x01 \x01(\t\"D\n\rSessionReport\x12\x0f\n\x07session\x18\x01 \x01(\x04\x12\x13\n\x0b\x62\x61\x64_message\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\"\x19\n\tAttempted\x12\x0c\n\x04json\x18\x01 \x01(\t\"\xec\x01\n\x08GpuReply\x12 \n\x05ready\x18\x01 \x01(\x0b\x32\x0f.webnn.v1.ReadyH\x00\x12-\n\x0cstart_failed\x18\x02 \x01(\x0b\x32\x15.webnn.v1.StartFailedH\x00\x12\x31\n\x0esession_report\x18\x03 \x01(\x0b\x32\x17.webnn.v1.SessionReportH\x00\x12\'\n\x06status\x18\x04 \x01(\x0b\x32\x15.webnn.v1.StatusReplyH\x00\x12(\n\tattempted\x18\x05 \x01(\x0b\x32\x13.webnn.v1.AttemptedH\x00\x42\t\n\x07message\"k\n\rRendererStart\x12 \n\x05ready\x18\x01 \x01(\x0b\x32\x0f.webnn.v1.ReadyH\x00\x12-\n\x0cstart_failed\x18\x02 \x01(\x0b\x32\x15.webnn.v1.StartFailedH\x00\x42\t\n\x07messageb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -67,30 +67,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SESSIONGRANTED']._serialized_end=1589
   _globals['_REGIONOFFERED']._serialized_start=1591
   _globals['_REGIONOFFERED']._serialized_end=1635
-  _globals['_REGIONWITHDRAWN']._serialized_start=1637
-  _globals['_REGIONWITHDRAWN']._serialized_end=1669
-  _globals['_SESSIONCLOSED']._serialized_start=1671
-  _globals['_SESSIONCLOSED']._serialized_end=1717
-  _globals['_SESSIONMESSAGE']._serialized_start=1720
-  _globals['_SESSIONMESSAGE']._serialized_end=1975
-  _globals['_ADOPTSESSION']._serialized_start=1977
-  _globals['_ADOPTSESSION']._serialized_end=2030
-  _globals['_ENDSESSION']._serialized_start=2032
-  _globals['_ENDSESSION']._serialized_end=2061
-  _globals['_ATTEMPT']._serialized_start=2063
-  _globals['_ATTEMPT']._serialized_end=2086
-  _globals['_GPUREQUEST']._serialized_start=2089
-  _globals['_GPUREQUEST']._serialized_end=2287
-  _globals['_READY']._serialized_start=2289
-  _globals['_READY']._serialized_end=2335
-  _globals['_STARTFAILED']._serialized_start=2337
-  _globals['_STARTFAILED']._serialized_end=2366
-  _globals['_SESSIONREPORT']._serialized_start=2368
-  _globals['_SESSIONREPORT']._serialized_end=2436
-  _globals['_ATTEMPTED']._serialized_start=2438
-  _globals['_ATTEMPTED']._serialized_end=2463
-  _globals['_GPUREPLY']._serialized_start=2466
-  _globals['_GPUREPLY']._serialized_end=2702
-  _globals['_RENDERERSTART']._serialized_start=2704
-  _globals['_RENDERERSTART']._serialized_end=2811
+  _globals['_RINGOFFERED']._serialized_start=1637
+  _globals['_RINGOFFERED']._serialized_end=1681
+  _globals['_REGIONWITHDRAWN']._serialized_start=1683
+  _globals['_REGIONWITHDRAWN']._serialized_end=1715
+  _globals['_SESSIONCLOSED']._serialized_start=1717
+  _globals['_SESSIONCLOSED']._serialized_end=1763
+  _globals['_SESSIONMESSAGE']._serialized_start=1766
+  _globals['_SESSIONMESSAGE']._serialized_end=2068
+  _globals['_ADOPTSESSION']._serialized_start=2070
+  _globals['_ADOPTSESSION']._serialized_end=2123
+  _globals['_ENDSESSION']._serialized_start=2125
+  _globals['_ENDSESSION']._serialized_end=2154
+  _globals['_ATTEMPT']._serialized_start=2156
+  _globals['_ATTEMPT']._serialized_end=2179
+  _globals['_GPUREQUEST']._serialized_start=2182
+  _globals['_GPUREQUEST']._serialized_end=2380
+  _globals['_READY']._serialized_start=2382
+  _globals['_READY']._serialized_end=2428
+  _globals['_STARTFAILED']._serialized_start=2430
+  _globals['_STARTFAILED']._serialized_end=2459
+  _globals['_SESSIONREPORT']._serialized_start=2461
+  _globals['_SESSIONREPORT']._serialized_end=2529
+  _globals['_ATTEMPTED']._serialized_start=2531
+  _globals['_ATTEMPTED']._serialized_end=2556
+  _globals['_GPUREPLY']._serialized_start=2559
+  _globals['_GPUREPLY']._serialized_end=2795
+  _globals['_RENDERERSTART']._serialized_start=2797
+  _globals['_RENDERERSTART']._serialized_end=2904
 # @@protoc_insertion_point(module_scope)

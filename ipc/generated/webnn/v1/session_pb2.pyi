@@ -172,6 +172,14 @@ class RegionOffered(_message.Message):
     size: int
     def __init__(self, token: _Optional[bytes] = ..., size: _Optional[int] = ...) -> None: ...
 
+class RingOffered(_message.Message):
+    __slots__ = ("context", "size")
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    context: bytes
+    size: int
+    def __init__(self, context: _Optional[bytes] = ..., size: _Optional[int] = ...) -> None: ...
+
 class RegionWithdrawn(_message.Message):
     __slots__ = ("token",)
     TOKEN_FIELD_NUMBER: _ClassVar[int]
@@ -187,18 +195,20 @@ class SessionClosed(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., field: _Optional[str] = ...) -> None: ...
 
 class SessionMessage(_message.Message):
-    __slots__ = ("hello", "granted", "region_offered", "region_withdrawn", "closed")
+    __slots__ = ("hello", "granted", "region_offered", "region_withdrawn", "closed", "ring_offered")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     GRANTED_FIELD_NUMBER: _ClassVar[int]
     REGION_OFFERED_FIELD_NUMBER: _ClassVar[int]
     REGION_WITHDRAWN_FIELD_NUMBER: _ClassVar[int]
     CLOSED_FIELD_NUMBER: _ClassVar[int]
+    RING_OFFERED_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     granted: SessionGranted
     region_offered: RegionOffered
     region_withdrawn: RegionWithdrawn
     closed: SessionClosed
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., granted: _Optional[_Union[SessionGranted, _Mapping]] = ..., region_offered: _Optional[_Union[RegionOffered, _Mapping]] = ..., region_withdrawn: _Optional[_Union[RegionWithdrawn, _Mapping]] = ..., closed: _Optional[_Union[SessionClosed, _Mapping]] = ...) -> None: ...
+    ring_offered: RingOffered
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., granted: _Optional[_Union[SessionGranted, _Mapping]] = ..., region_offered: _Optional[_Union[RegionOffered, _Mapping]] = ..., region_withdrawn: _Optional[_Union[RegionWithdrawn, _Mapping]] = ..., closed: _Optional[_Union[SessionClosed, _Mapping]] = ..., ring_offered: _Optional[_Union[RingOffered, _Mapping]] = ...) -> None: ...
 
 class AdoptSession(_message.Message):
     __slots__ = ("session", "renderer_pid")
