@@ -114,7 +114,7 @@ def _start(
     )
     service.start()
     service.warm_up()
-    recording.start(options.recording, process, backends, in_place=backend_options.in_place)
+    recording.start(options, process, backends)
     report = lock_in(spec, supervisor=endowment.supervisor)
     endowment.supervisor.close()  # whoever held it could answer for the host
     return service, report

@@ -23,6 +23,7 @@ from gpu_process.tensors import Array, Tensor, as_bytes
 from ipc.channel import CONTEXT_METADATA, MessageSocket
 from ipc.codec import CodecError, parse
 from ipc.generated.webnn.v1 import context_pb2, recording_pb2, session_pb2, timeline_pb2
+from ipc.options import HostOptions
 from ipc.recording import Renaming, Writer
 from ipc.shared_memory import allocated_bytes, seals_of
 
@@ -71,19 +72,18 @@ recorder: Recorder | None = None
 """That of this process, if it is recorded."""
 
 
-def start(descriptor: int, process: int, backends: Mapping[str, Backend], *, in_place: bool) -> None:
-    """Record this process from now on, if there is a `descriptor`; 0 says that there is none.
+def start(options: HostOptions, process: int, backends: Mapping[str, Backend]) -> None:
+    """Record this process from now on, if the options name a descriptor for it.
 
     Args:
         process: its number outside.
     """
     global recorder
-    if descriptor:
-        recorder = Recorder(descriptor, process)
+    if options.recording:
+        recorder = Recorder(options.recording, process)
         versions = [backend.version for backend in backends.values()]
-        recorder.event(
-            process_started=recording_pb2.ProcessStarted(backends=backends, versions=versions, in_place=in_place)
-        )
+        started = recording_pb2.ProcessStarted(backends=backends, versions=versions, options_json=options.to_json())
+        recorder.event(process_started=started)
 
 
 def session_over(session: int, reason: str, field: str) -> None:

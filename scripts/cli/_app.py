@@ -10,7 +10,7 @@ import sys
 import typer
 
 from ipc.errors import MLError
-from scripts.cli import demo, doctor, fuzz, ops, run, serve
+from scripts.cli import demo, doctor, fuzz, ops, replay, run, serve
 from scripts.cli._output import fail
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("run", context_settings={"allow_extra_args": True, "ignore_unknown_o
 app.command("serve")(serve.serve)
 app.command("doctor")(doctor.doctor)
 app.command("ops")(ops.ops)
+app.command("replay")(replay.replay)
 app.add_typer(fuzz.app, name="fuzz")
 
 

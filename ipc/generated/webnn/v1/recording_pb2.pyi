@@ -7,14 +7,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ProcessStarted(_message.Message):
-    __slots__ = ("backends", "versions", "in_place")
+    __slots__ = ("backends", "versions", "options_json")
     BACKENDS_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
-    IN_PLACE_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_JSON_FIELD_NUMBER: _ClassVar[int]
     backends: _containers.RepeatedScalarFieldContainer[str]
     versions: _containers.RepeatedScalarFieldContainer[str]
-    in_place: bool
-    def __init__(self, backends: _Optional[_Iterable[str]] = ..., versions: _Optional[_Iterable[str]] = ..., in_place: _Optional[bool] = ...) -> None: ...
+    options_json: str
+    def __init__(self, backends: _Optional[_Iterable[str]] = ..., versions: _Optional[_Iterable[str]] = ..., options_json: _Optional[str] = ...) -> None: ...
 
 class SharedFile(_message.Message):
     __slots__ = ("kind", "seals", "size", "sparse", "content")
