@@ -3,7 +3,7 @@
     with Chromium(path) as browser:
         browser.run("return 6 * 7")
 
-The page is cross-origin isolated, for a clock of 5 µs. Jobs are the bodies of asynchronous functions with one parameter,
+The page is cross-origin isolated, for a clock of 5 µs. Jobs are bodies of asynchronous functions with one parameter,
 `sim`: what `chromium_page.js` offers. Whatever they return comes back as JSON; what they throw as `ScriptError`.
 """
 

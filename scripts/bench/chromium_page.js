@@ -111,9 +111,10 @@ const sim = {
     const result = new Float32Array(4);
     const us = [];
     for (let call = 0; call < calls; call++) {
+      const first = call * dispatches, end = first + dispatches;
       const start = performance.now();
-      for (let i = 0; i < dispatches; i++) context.dispatch(graph, {x: tensors[i % 2]}, {y: tensors[1 - i % 2]});
-      await context.readTensor(tensors[dispatches % 2], result);
+      for (let i = first; i < end; i++) context.dispatch(graph, {x: tensors[i % 2]}, {y: tensors[1 - i % 2]});
+      await context.readTensor(tensors[end % 2], result);
       us.push((performance.now() - start) * 1e3);
     }
     return {us, value: result[0]};

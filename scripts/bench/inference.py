@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -64,7 +65,7 @@ class ModelRuns:
         self._sums: dict[str, list[float]] = {name: [] for name in peers}
 
     def sources(self) -> dict[str, Callable[[], Samples]]:
-        return {name: (lambda name=name: self._run(name)) for name in self._peers}
+        return {name: partial(self._run, name) for name in self._peers}
 
     def _run(self, name: str) -> Samples:
         answer = self._peers[name].ask("run", model=self._model, calls=self._calls)

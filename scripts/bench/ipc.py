@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
 from scripts.bench import machine
-from scripts.bench.peer import Ours, PeerError
+from scripts.bench.crowd import crowd
+from scripts.bench.peer import Ours, Peer, PeerError
 from scripts.bench.run import Measurement, Run, samples, sizes
 from scripts.bench.statistics import Samples
 from scripts.trace import STAGES, Collector, round_trips
@@ -32,7 +34,7 @@ def measure(run: Run) -> None:
     _stages(run, carriers)
 
 
-def chained(peer: Ours, calls: int, interval_ms: float = 0.0) -> Samples:
+def chained(peer: Peer, calls: int, interval_ms: float = 0.0) -> Samples:
     """A chain of calls; its state proves that every one of them was computed.
 
     Raises:
@@ -44,25 +46,38 @@ def chained(peer: Ours, calls: int, interval_ms: float = 0.0) -> Samples:
     return samples(answer)
 
 
+def burst(peer: Peer, dispatches: int, calls: int) -> Samples:
+    """Chained dispatches in flight before one read; time per dispatch.
+
+    Raises:
+        PeerError: the state doesn't prove that all were computed.
+    """
+    answer = peer.ask("burst", dispatches=dispatches, calls=calls)
+    if answer["value"] != (wanted := dispatches * calls):
+        raise PeerError(f"after {wanted} additions of 1 the value is {answer['value']}")
+    return samples(answer) / dispatches
+
+
+def transport(peer: Peer, size: int, calls: int) -> Samples:
+    """Write and read of one tensor."""
+    return samples(peer.ask("transport", size=size, calls=calls))
+
+
 def _round_trips(run: Run, ours: dict[str, Ours]) -> None:
     calls = run.calls(1000)
     spent = {carrier: _spent(peer) for carrier, peer in ours.items()}
     rounds = run.rounds(20)
-    run.measure("round trip", {c: _chain(peer, calls) for c, peer in ours.items()}, rounds=rounds)
+    found = run.measure("round trip", {c: partial(chained, peer, calls) for c, peer in ours.items()}, rounds=rounds)
     total = calls * (rounds + 1)
     for carrier, peer in ours.items():
         us = (_spent(peer) - spent[carrier]) / total * 1e6
-        rate = np.array([1e6 / np.median(np.concatenate(run.measurements[-1].rounds))])
+        rate = np.array([1e6 / np.mean(samples) for samples in found[carrier]])
         run.measurements.append(Measurement("processor time per call", carrier, {}, "µs", [np.array([us])]))
         run.measurements.append(Measurement("throughput of one caller", carrier, {}, "calls/s", [rate]))
 
 
-def _spent(peer: Ours) -> float:
+def _spent(peer: Peer) -> float:
     return machine.cpu_seconds(peer.processes())
-
-
-def _chain(peer: Ours, calls: int, interval_ms: float = 0.0) -> Callable[[], Samples]:
-    return lambda: chained(peer, calls, interval_ms)
 
 
 def _one_core(run: Run, ours: dict[str, Ours]) -> None:
@@ -70,7 +85,7 @@ def _one_core(run: Run, ours: dict[str, Ours]) -> None:
     with contextlib.ExitStack() as moved:
         for peer in ours.values():
             moved.enter_context(_on_one_core(list(peer.processes())))
-        sources = {carrier: _chain(peer, run.calls(1000)) for carrier, peer in ours.items()}
+        sources = {carrier: partial(chained, peer, run.calls(1000)) for carrier, peer in ours.items()}
         run.measure("round trip on one core", sources, rounds=run.rounds(10))
 
 
@@ -94,35 +109,24 @@ def _move(pids: Sequence[int], cores: set[int]) -> None:
 def _arrivals(run: Run, ours: dict[str, Ours]) -> None:
     """Calls that come now and then, as frames of a video do: everybody sleeps in between."""
     for interval in (1.0, 10.0, 16.7):
-        sources = {carrier: _chain(peer, run.calls(40), interval) for carrier, peer in ours.items()}
+        sources = {carrier: partial(chained, peer, run.calls(40), interval) for carrier, peer in ours.items()}
         run.measure("round trip after idle", sources, rounds=run.rounds(8), parameters={"ms": interval})
 
 
 def _depths(run: Run, ours: dict[str, Ours]) -> None:
     """Dispatches in flight before one read; time per dispatch."""
     for depth in (1, 10, 100, 1000):
-
-        def burst(peer: Ours, depth: int = depth) -> Samples:
-            calls = max(3, run.calls(2000) // (depth + 10))
-            answer = peer.ask("burst", dispatches=depth, calls=calls)
-            if answer["value"] != depth * calls:
-                raise PeerError(f"after {depth * calls} additions of 1 the value is {answer['value']}")
-            return samples(answer) / depth
-
-        sources = {carrier: (lambda peer=peer: burst(peer)) for carrier, peer in ours.items()}
+        calls = max(3, run.calls(2000) // (depth + 10))
+        sources = {carrier: partial(burst, peer, depth, calls) for carrier, peer in ours.items()}
         run.measure("time per dispatch in flight", sources, rounds=run.rounds(8), parameters={"dispatches": depth})
 
 
 def _payloads(run: Run, ours: dict[str, Ours]) -> None:
     """Write and read of one tensor, without a computation."""
     largest = 16 * _MIB if run.options.quick else 256 * _MIB
-    for size in [0, *sizes(1024, largest)]:
-        calls = max(2, min(200, 8 * _MIB // max(size, 1)))
-
-        def transport(peer: Ours, size: int = size, calls: int = calls) -> Samples:
-            return samples(peer.ask("transport", size=max(size, 1), calls=calls))
-
-        sources = {carrier: (lambda peer=peer: transport(peer)) for carrier, peer in ours.items()}
+    for size in [1, *sizes(1024, largest)]:  # a tensor has no fewer bytes
+        calls = max(2, min(200, 8 * _MIB // size))
+        sources = {carrier: partial(transport, peer, size, calls) for carrier, peer in ours.items()}
         if size > 64 * _MIB and len(sources) > 1:  # in messages it takes seconds
             sources.pop("inline", None)
         run.measure("write and read", sources, rounds=run.rounds(6), parameters={"bytes": size})
@@ -130,8 +134,6 @@ def _payloads(run: Run, ours: dict[str, Ours]) -> None:
 
 def _renderers(run: Run, carriers: Sequence[str]) -> None:
     """Renderers that call at the same time, each in a process of its own, all at one GPU process."""
-    from scripts.bench.crowd import crowd
-
     for count in (1, 2, 4, 8):
         for carrier in carriers:
             with crowd(run.host_options(), carrier, count) as members:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -60,19 +62,18 @@ def _objects(run: Run) -> None:
     run.measurements.append(Measurement("context", "create", {}, "µs", made))
     run.measurements.append(Measurement("context", "destroy", {}, "µs", ended))
     for size in (4, 64 << 10, 4 * _MIB):
-        found = run.measure(
-            "tensor",
-            {"create": lambda size=size: samples(peer.ask("create_tensors", sizes=[size] * 20))},
-            rounds=run.rounds(6),
-            parameters={"bytes": size},
-        )
-        del found
+        create = partial(_created, peer, [size] * 20)
+        run.measure("tensor", {"create": create}, rounds=run.rounds(6), parameters={"bytes": size})
     cold = []
     for _ in range(run.rounds(4)):
         run.say("tensors in a new GPU process")
         with contextlib.closing(run.ours(fresh=True)) as fresh:
-            cold.append(samples(fresh.ask("create_tensors", sizes=cold_sizes())))
+            cold.append(_created(fresh, cold_sizes()))
     run.measurements.append(Measurement("tensor", "create, cold", {"bytes": 4 * _MIB}, "µs", cold))
+
+
+def _created(peer: Ours, sizes: Sequence[int]) -> Samples:
+    return samples(peer.ask("create_tensors", sizes=sizes))
 
 
 def cold_sizes() -> list[int]:

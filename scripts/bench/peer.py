@@ -6,7 +6,6 @@ import contextlib
 import json
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -132,14 +131,3 @@ class ChromiumPeer:
 
     def close(self) -> None:
         self.browser.close()
-
-
-def is_installed(module: str) -> bool:
-    """Whether Python's own search finds it, without importing it here."""
-    command = [
-        sys.executable,
-        "-P",
-        "-c",
-        f"import importlib.util; raise SystemExit(not importlib.util.find_spec('{module}'))",
-    ]
-    return subprocess.run(command, check=False).returncode == 0

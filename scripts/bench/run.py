@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from operator import mul
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -134,12 +133,21 @@ class Run:
         return options if chosen.spin is None else {**options, **spin_option(chosen.spin)}
 
     def carriers(self) -> list[str]:
-        """Those that work, the fastest first."""
-        found = []
+        """Those that work, the fastest first.
+
+        Raises:
+            PeerError: none does.
+        """
+        found, reason = [], ""
         for carrier in ("ring", "stream", "inline"):
-            with contextlib.suppress(PeerError):
-                self._keep(("carrier", carrier), lambda carrier=carrier: Ours(self.host_options(), carrier))
+            try:
+                self.ours(carrier=carrier)
+            except PeerError as error:
+                reason = str(error)
+            else:
                 found.append(carrier)
+        if not found:
+            raise PeerError(reason)
         return found
 
     def fastest_carrier(self) -> str:
@@ -261,7 +269,7 @@ class Run:
             **more,
         }
 
-    def __enter__(self) -> Run:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -289,7 +297,7 @@ def samples(answer: Mapping[str, Any]) -> Samples:
     return np.asarray(answer["us"], np.float64)
 
 
-def spin_option(value: int) -> dict[str, int]:
+def spin_option(value: int) -> dict[str, Any]:
     """The host's option for it.
 
     Raises:

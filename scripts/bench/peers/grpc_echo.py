@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -20,7 +20,13 @@ _OPTIONS = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_len
 _METHOD = "/peer.Echo/Echo"
 
 
-class _Echo(grpc.GenericRpcHandler):  # type: ignore[misc]  # the stubs make it generic, the class is not
+if TYPE_CHECKING:
+    _Handler = grpc.GenericRpcHandler[bytes, bytes]
+else:
+    _Handler = grpc.GenericRpcHandler  # generic in the stubs only
+
+
+class _Echo(_Handler):
     def service(self, details: grpc.HandlerCallDetails) -> Any:
         del details
         return grpc.stream_stream_rpc_method_handler(lambda messages, _: iter(messages))

@@ -1,0 +1,202 @@
+"""`webnn-sim bench`: the laboratory. What each part of the way costs, alone and beside peers in the same run."""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from gpu_process.backends import DEFAULT_BACKEND
+from gpu_process.sandbox import Level
+from scripts.bench import compare as comparison
+from scripts.bench import html, inference, ipc, lifecycle, targets
+from scripts.bench.peer import PeerError
+from scripts.bench.run import Options, Run
+from scripts.cli._options import Backend, Carrier, Sandbox, Trace
+from scripts.cli._output import console, fail, progress, wrong_usage
+from scripts.trace import tracing
+
+app = typer.Typer(no_args_is_help=True, help="Measure: the way, whole networks, beginnings and ends, peers.")
+
+Threads = Annotated[int, typer.Option(min=0, help="Threads of a graph; 0 lets the backend choose.")]
+Spin = Annotated[int | None, typer.Option(min=0, help="How long waiting polls; 0 never.", show_default="the host's")]
+Memory = Annotated[str, typer.Option(metavar="[auto|private]", help="Whether backends may use shared memory.")]
+Rounds = Annotated[int | None, typer.Option(min=2, help="Interleaved rounds.", show_default="each benchmark's own")]
+Quick = Annotated[bool, typer.Option("--quick", help="Fewer rounds and calls; wider intervals.")]
+Chromium = Annotated[
+    Path | None, typer.Option(envvar="CHROMIUM", metavar="PATH", help="An executable whose WebNN works.")
+]
+JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the whole report as JSON.")]
+HtmlFile = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write it as one page with plots.")]
+
+
+def _measuring(name: str, function: Callable[[Run], None], help: str) -> None:
+    """One subcommand that measures ourselves alone."""
+
+    @app.command(name, help=help)
+    def command(
+        carrier: Carrier = None,
+        backend: Backend = DEFAULT_BACKEND,
+        threads: Threads = 1,
+        spin: Spin = None,
+        sandbox: Sandbox = Level.STRICT,
+        tensor_memory: Memory = "auto",
+        rounds: Rounds = None,
+        quick: Quick = False,
+        trace: Trace = None,
+        json: JsonFile = None,
+        html: HtmlFile = None,
+    ) -> None:
+        with tracing(trace) as descriptor:
+            options = Options(
+                carrier=carrier,
+                backend=backend,
+                threads=threads,
+                spin=spin,
+                sandbox=sandbox.value,
+                tensor_memory=_memory(tensor_memory),
+                rounds=rounds,
+                quick=quick,
+                trace=descriptor,
+            )
+            _report(options, json, html, function)
+
+
+_measuring("ipc", ipc.measure, "Round trips, payloads, depth, idleness, company, and the stages of a round trip.")
+_measuring("models", inference.measure, "MobileNetV2, NSNet2, and an encoder with and without an embedding.")
+_measuring("lifecycle", lifecycle.measure, "Start, contexts, tensors, builds by size, restart after a crash.")
+
+
+@app.command()
+def peers(
+    carrier: Carrier = None,
+    backend: Backend = DEFAULT_BACKEND,
+    threads: Threads = 1,
+    sandbox: Sandbox = Level.STRICT,
+    rounds: Rounds = None,
+    quick: Quick = False,
+    chromium: Chromium = None,
+    part: Annotated[
+        list[str] | None, typer.Option(metavar=f"[{'|'.join(targets.PARTS)}]", help="Only these; may be repeated.")
+    ] = None,
+    json: JsonFile = None,
+    html: HtmlFile = None,
+) -> None:
+    """The targets P1 to P21, each against a peer in the same run: Chromium, the runtimes in process, gRPC, iceoryx2.
+
+    What could not be run says so and why. Exits with 1 if a gate that binds is missed or was not run.
+    """
+    parts = tuple(part or targets.PARTS)
+    if unknown := sorted(set(parts) - set(targets.PARTS)):
+        wrong_usage(f"--part {', '.join(unknown)}: none of {', '.join(targets.PARTS)}")
+    options = Options(
+        carrier=carrier,
+        backend=backend,
+        threads=threads,
+        sandbox=sandbox.value,
+        rounds=rounds,
+        quick=quick,
+        chromium=chromium,
+    )
+    results: list[targets.Result] = []
+
+    def measure(run: Run) -> dict[str, Any]:
+        for result in targets.measure(run, parts):
+            results.append(result)
+            _show_result(result)
+        return {"targets": [result.to_json() for result in results]}
+
+    _report(options, json, html, measure)
+    if not targets.all_met(results):
+        raise typer.Exit(1)
+
+
+@app.command()
+def compare(
+    before: Annotated[Path, typer.Argument(metavar="A.json", exists=True, dir_okay=False)],
+    after: Annotated[Path, typer.Argument(metavar="B.json", exists=True, dir_okay=False)],
+    json: JsonFile = None,
+) -> None:
+    """Say what changed from one report to another, beyond noise."""
+    try:
+        found = comparison.compare(comparison.load(before), comparison.load(after))
+    except comparison.ReportError as error:
+        wrong_usage(str(error))
+    if json is not None:
+        json.write_text(json_module.dumps(found.to_json(), indent=1) + "\n", encoding="utf-8")
+    for name, (first, second) in found.environment.items():
+        console.print(f"{name}: {escape(str(first))} → {escape(str(second))}", soft_wrap=True)
+    for name, (was, now) in found.targets.items():
+        console.print(f"{escape(name)}: {was} → {now}", soft_wrap=True)
+    changed = [change for change in found.changes if change.verdict in ("better", "worse")]
+    table = Table(title=f"{len(changed)} of {len(found.changes)} changed beyond noise", title_justify="left")
+    for heading in ("", "before", "after", "after / before", "95 % interval", ""):
+        table.add_column(heading, overflow="fold")
+    for change in sorted(changed, key=lambda change: -abs(change.ratio.value - 1)):
+        ratio = change.ratio
+        colour = "green" if change.verdict == "better" else "red"
+        table.add_row(
+            escape(change.key),
+            f"{change.before:.4g} {change.unit}",
+            f"{change.after:.4g} {change.unit}",
+            f"{ratio.value:.3f}",
+            f"{ratio.low:.3f} to {ratio.high:.3f}",
+            f"[{colour}]{change.verdict}[/{colour}]",
+        )
+    console.print(table)
+
+
+def _memory(name: str) -> str:
+    if name not in ("auto", "private"):
+        wrong_usage(f"--tensor-memory {name!r} is none of auto, private")
+    return name
+
+
+def _report(
+    options: Options, json: Path | None, html_file: Path | None, measure: Callable[[Run], Mapping[str, Any] | None]
+) -> None:
+    """Measure, show, and write what was asked for; what `measure` returns is part of the report."""
+    try:
+        with Run(options, lambda text: progress.print(f"[dim]{escape(text)}[/dim]", soft_wrap=True)) as run:
+            more = measure(run)
+            report = run.report(**(more or {}))
+        if json is not None:
+            json.write_text(json_module.dumps(report, indent=1) + "\n", encoding="utf-8")
+        if html_file is not None:
+            html_file.write_text(html.page(report), encoding="utf-8")
+    except (PeerError, OSError) as error:
+        fail(str(error))
+    console.print(_table(report["measurements"]))
+
+
+def _table(measurements: list[dict[str, Any]]) -> Table:
+    table = Table(title_justify="left")
+    for heading in ("", "p50", "95 % interval", "p90", "p99", "p99.9", "unit"):
+        table.add_column(heading, overflow="fold")
+    for item in measurements:
+        low, high = item["p50_interval"]
+        numbers = (
+            f"{item['p50']:.4g}",
+            f"{low:.4g} to {high:.4g}",
+            *(f"{item[q]:.4g}" for q in ("p90", "p99", "p99.9")),
+        )
+        table.add_row(escape(item["key"]), *numbers, item["unit"])
+    return table
+
+
+_COLOURS = {"aim": "green", "gate": "blue", "missed": "red", "not run": "yellow", "reported": "dim"}
+
+
+def _show_result(result: targets.Result) -> None:
+    given = ", ".join(f"{name} {value}" for name, value in result.parameters.items())
+    colour = _COLOURS[result.verdict]
+    estimate = result.estimate
+    value = result.why if estimate is None else f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+    line = f"{result.target.name} {result.target.what}{f' [{given}]' if given else ''}: {value}"
+    details = f"; {result.figures}" if result.figures else ""
+    console.print(f"{escape(line + details)}: [{colour}]{result.verdict}[/{colour}]", soft_wrap=True)
