@@ -10,7 +10,7 @@ import sys
 import typer
 
 from ipc.errors import MLError
-from scripts.cli import demo, doctor, fuzz, ops, replay, run, serve
+from scripts.cli import bench, demo, doctor, fuzz, ops, replay, run, serve
 from scripts.cli._output import fail
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command("doctor")(doctor.doctor)
 app.command("ops")(ops.ops)
 app.command("replay")(replay.replay)
 app.add_typer(fuzz.app, name="fuzz")
+app.add_typer(bench.app, name="bench")
 
 
 def main() -> None:

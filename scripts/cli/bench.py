@@ -176,8 +176,9 @@ def _report(
 
 def _table(measurements: list[dict[str, Any]]) -> Table:
     table = Table(title_justify="left")
-    for heading in ("", "p50", "95 % interval", "p90", "p99", "p99.9", "unit"):
-        table.add_column(heading, overflow="fold")
+    table.add_column("", overflow="fold")
+    for heading in ("p50", "95 % interval", "p90", "p99", "p99.9", "unit"):
+        table.add_column(heading, no_wrap=True)
     for item in measurements:
         low, high = item["p50_interval"]
         numbers = (
