@@ -8,7 +8,6 @@ from typing import Any
 
 from ipc.descriptors import DataType, Descriptor
 from ipc.graph import Graph, OperandId, Operation, SlotOperands
-from ipc.operators import REGISTRY
 from renderer import MLContext, MLGraph, MLGraphBuilder, MLOperand, MLTensor
 from scripts.fuzz.case import GraphCase, argument
 from scripts.fuzz.evaluation import Array, as_array
@@ -74,24 +73,12 @@ class Runner:
         self._pooled = len(keep or [])
 
     def settle(self) -> None:
-        """Destroy all tensors; what was issued before is done when this returns."""
+        """Destroy all tensors; what was issued before is done when this returns, but for the last of them."""
         self.clear()
         descriptor = Descriptor(DataType.UINT8, (1,))
         last = self.context.create_tensor(descriptor, readable=True, timeout=_SECONDS)
         self.context.read_tensor(last, timeout=_SECONDS)
         last.destroy()
-        # Destroyed after that read: a build is ordered behind it.
-        build(self.context, _SMALLEST).destroy()
-
-
-_SMALLEST = GraphCase(
-    Graph(
-        operands=[Descriptor(DataType.FLOAT32, (1,))] * 2,
-        inputs=[("x", 0)],
-        operations=[Operation(REGISTRY["identity"], {"input": 0}, {}, (1,))],
-        outputs=[("y", 1)],
-    )
-)
 
 
 def build(context: MLContext, case: GraphCase) -> MLGraph:

@@ -26,12 +26,27 @@ class Known:
     reason: str
 
 
-KNOWN: tuple[Known, ...] = (
+_ACCUMULATING = (
+    *("conv2d", "conv_transpose2d", "gemm", "gru", "gru_cell", "lstm", "lstm_cell", "matmul", "softmax"),
+    *("reduce_l1", "reduce_l2", "reduce_log_sum", "reduce_log_sum_exp", "reduce_mean", "reduce_product"),
+    *("reduce_sum", "reduce_sum_square", "cumulative_sum", "average_pool2d", "l2_pool2d"),
+    *("batch_normalization", "instance_normalization", "layer_normalization", "resample2d"),
+)
+
+KNOWN: tuple[Known, ...] = tuple(
     Known(
         "legal graph refused",
-        ("groups do not divide",),
+        ("conv_transpose2d", words),
         "WebNN has no rule that groups divide the input channels of convTranspose2d, and no backend can compute it",
-    ),
+    )
+    for words in ("groups do not divide", "must be divisible by group", "is incompatible with input shape")
+) + tuple(
+    Known(
+        "results of special values",
+        (f" {operator} to",),
+        "WebNN does not say how NaN, infinities and overflow pass through sums and recurrences",
+    )
+    for operator in _ACCUMULATING
 )
 
 

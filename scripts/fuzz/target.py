@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from scripts.simulator import Simulator, simulator
 
 _MEMORY_SLACK = 96 << 20  # bytes; allocators keep what they had
 _LOG_BYTES, _LOG_SHOWN = 64 << 10, 4000
+_REST_SECONDS = 3.0
 _THREAD_SLACK = 8  # gRPC's pools breathe
 
 
@@ -71,7 +73,16 @@ class Target:
         return self._simulator.status()
 
     def unrest(self) -> Problem | None:
-        """What is not as it was: call it when all objects were destroyed; the first call sets the baseline."""
+        """What is not as it was: call it when all objects were destroyed; the first call sets the baseline.
+
+        What was destroyed a moment ago has a moment to go.
+        """
+        end = time.monotonic() + _REST_SECONDS
+        while (problem := self._unrest()) is not None and problem.kind == "rest" and time.monotonic() < end:
+            time.sleep(_REST_SECONDS / 50)
+        return problem
+
+    def _unrest(self) -> Problem | None:
         self._log.truncate(0)
         status = self.status()
         if status["deaths"]:

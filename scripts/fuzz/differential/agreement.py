@@ -8,6 +8,7 @@ bit: integers, and everything that only moves elements.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from scripts.fuzz.evaluation import Array, as_array, reference, run
 
 _MOVING_FAMILIES = frozenset({"shape", "indexing"})
 _RUNS = 4  # perturbed ones
+_SPECIAL_NUMBER = 1e18  # of an attribute; its square is not far from overflow in float32
 _SAFETY = 8.0  # times the spread that was seen
 _ROUNDING = {DataType.FLOAT32: 2.0**-22, DataType.FLOAT16: 2.0**-9}
 _RELATIVE = {DataType.FLOAT32: 2e-5, DataType.FLOAT16: 2e-3}
@@ -28,11 +30,16 @@ _ABSOLUTE = {DataType.FLOAT32: 2e-6, DataType.FLOAT16: 2e-4}
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """One output that is too far from what it should be."""
+    """One output that is too far from what it should be.
+
+    Attributes:
+        special: whether an operand has NaN, infinities, or values whose square overflows.
+    """
 
     operation: Operation
     name: str
     what: str
+    special: bool
 
 
 def disagreement(case: GraphCase, results: Mapping[str, Array]) -> Disagreement | None:
@@ -55,8 +62,21 @@ def disagreement(case: GraphCase, results: Mapping[str, Array]) -> Disagreement 
                 descriptor = graph.operands[operand]
                 what = _difference(given[operand], wanted[operand], [other[operand] for other in others], descriptor)
                 if what is not None:
-                    return Disagreement(operation, names[operand], what)
+                    special = _is_special(case, operation, {**wanted, **given})
+                    return Disagreement(operation, names[operand], what, special)
     return None
+
+
+def _is_special(case: GraphCase, operation: Operation, values: Mapping[OperandId, Array]) -> bool:
+    graph = case.graph
+    named = {operand: case.inputs[name] for name, operand in graph.inputs} | dict(case.constants)
+    numbers = [value for value in operation.attributes.values() if isinstance(value, float)]
+    for operand in operation.operand_ids():
+        if graph.operands[operand].data_type.is_float:
+            value = values[operand] if operand in values else as_array(named[operand], graph.operands[operand])
+            limit = math.sqrt(float(np.finfo(value.dtype).max))
+            numbers.append(math.inf if not np.all(np.abs(value.astype(np.float64)) < limit) else 0.0)
+    return any(not abs(number) < _SPECIAL_NUMBER for number in numbers)
 
 
 def _evaluated(

@@ -101,7 +101,8 @@ class DifferentialMode(Mode[DifferentialCase]):
             return Verdict("accepted")
         type_name = case.graph.graph.operands[found.operation.outputs[0]].data_type.value
         where = f"{case.backend}: {found.operation.operator.name} to {type_name}"
-        return Verdict("accepted", "", Problem("results", where, f"output {found.name!r}: {found.what}"))
+        kind = "results of special values" if found.special else "results"
+        return Verdict("accepted", "", Problem(kind, where, f"output {found.name!r}: {found.what}"))
 
     def _runner(self, backend: str) -> Runner:
         if backend not in self._runners:

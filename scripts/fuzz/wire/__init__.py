@@ -1,0 +1,1 @@
+"""What no correct renderer sends: messages, bytes and descriptors."""
