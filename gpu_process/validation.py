@@ -169,14 +169,14 @@ def _check_operations(graph: Graph, limits: SupportLimits) -> bytearray:
 def _check_operation(operation: Operation, index: int, operands: Sequence[Descriptor], limits: SupportLimits) -> None:
     given = _descriptors(operation.operands, operands.__getitem__)
     attributes = operation.attributes
-    if any(attribute.cast_to is not None for attribute in operation.operator.attributes.values()):
-        cast = cast_attributes(operation.operator, given, attributes)
-        if any(not _same_number(cast[name], attributes[name]) for name in cast):
-            raise BadMessage(Reason.ATTRIBUTE_NOT_CAST, f"operations[{index}].attributes")
+    cast = cast_attributes(operation.operator, given, attributes) if operation.operator.casts else attributes
     try:
-        inferred = infer_outputs(operation.operator, given, attributes, limits)
+        inferred = infer_outputs(operation.operator, given, cast, limits)
     except RuleError as error:
         raise BadMessage(Reason.OPERATOR_RULE, f"operations[{index}]: {error.rule}") from error
+    # After the rules, so that the one that the renderer would have named comes back.
+    if any(not _same_number(cast[name], attributes[name]) for name, _ in operation.operator.casts):
+        raise BadMessage(Reason.ATTRIBUTE_NOT_CAST, f"operations[{index}].attributes")
     if len(inferred) != len(operation.outputs):
         raise BadMessage(Reason.OUTPUT_COUNT, f"operations[{index}].outputs")
     for position, (descriptor, operand) in enumerate(zip(inferred, operation.outputs, strict=True)):

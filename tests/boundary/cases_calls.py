@@ -28,7 +28,7 @@ def _context(name: str, reason: Reason, field: str, **changes: Any) -> Case:
 
 def _tensor(name: str, reason: Reason, field: str, **changes: Any) -> Case:
     def send(stage: Stage) -> Answer:
-        return stage.session.call("CreateTensor", tensor_request(changes.pop("context", stage.context), **changes))
+        return stage.session.call("CreateTensor", tensor_request(**{"context": stage.context, **changes}))
 
     return Case(f"tensor: {name}", send, reason, field)
 

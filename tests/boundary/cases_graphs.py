@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ipc.generated.webnn.v1 import common_pb2, graph_pb2
 from ipc.verdicts import BadMessageReason as Reason
+from tests.boundary.hostile_client import destroy
 from tests.boundary.right_graph import (
     ADD_C,
     ADD_T,
@@ -374,7 +375,7 @@ _CONSTANTS = [
     ),
     _staged(
         "a constant tensor that was destroyed",
-        lambda g, s: s.timeline.results(s.timeline.commands(_destroy(s.constant_tensor))) and None,
+        lambda g, s: s.timeline.results(s.timeline.commands(destroy(tensor=s.constant_tensor))) and None,
         Reason.UNKNOWN_TENSOR,
         f"operands[{T}]",
     ),
@@ -403,12 +404,6 @@ _CONSTANTS = [
         f"operands[{C}]",
     ),
 ]
-
-
-def _destroy(token: bytes) -> object:
-    from tests.boundary.hostile_client import destroy
-
-    return destroy(tensor=token)
 
 
 def _swap(graph: Graph, a: int, b: int) -> None:

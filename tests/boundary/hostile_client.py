@@ -208,6 +208,7 @@ class Session:
         self.secret = granted.secret
         self.address = granted.address
         self._regions: dict[bytes, tuple[int, int]] = {}
+        self._timelines: list[Timeline] = []
 
     # --- its socket ---------------------------------------------------------------------------------------------------
 
@@ -252,6 +253,8 @@ class Session:
 
     def close(self) -> None:
         self.sock.close()
+        for timeline in self._timelines:
+            timeline.cancel()
         for fd, _ in self._regions.values():
             os.close(fd)
         self._regions.clear()
@@ -279,7 +282,9 @@ class Session:
 
     def timeline(self, context: bytes | None) -> Timeline:
         """A timeline's stream; with None, one that names no context."""
-        return Timeline(self, context)
+        timeline = Timeline(self, context)
+        self._timelines.append(timeline)  # or it would be cancelled with the last reference to it
+        return timeline
 
     def _failure(self, error: Any) -> Failure:
         failure = Failure(error.code(), error.details())

@@ -9,9 +9,18 @@ from __future__ import annotations
 import grpc
 import pytest
 
+from ipc.generated.webnn.v1 import timeline_pb2
 from ipc.verdicts import BadMessageReason
 from tests.boundary import cases_calls, cases_commands, cases_graphs, cases_packets
-from tests.boundary.hostile_client import Failure, HostileRenderer, Session, context_request, descriptor
+from tests.boundary.hostile_client import (
+    Failure,
+    HostileRenderer,
+    Session,
+    context_request,
+    descriptor,
+    dispatch,
+    write,
+)
 from tests.boundary.stage import Case, Stage
 from tests.boundary.target import Target
 
@@ -19,6 +28,14 @@ CASES = [*cases_packets.CASES, *cases_calls.CASES, *cases_graphs.CASES, *cases_c
 
 # The reason that has a test of its own, since it comes before there is a session.
 OWN_TESTS = {BadMessageReason.PROTOCOL_VERSION}
+
+# Of a carrier that the service does not offer.
+RING = {
+    BadMessageReason.RING_COMMAND,
+    BadMessageReason.RING_CURSOR,
+    BadMessageReason.SLOT_NUMBER,
+    BadMessageReason.WRONG_CARRIER,
+}
 
 
 def assert_closed(renderer: HostileRenderer, session: Session, reason: BadMessageReason, field: str) -> None:
@@ -31,7 +48,7 @@ def assert_closed(renderer: HostileRenderer, session: Session, reason: BadMessag
 
 
 def test_every_reason_has_a_message() -> None:
-    assert set(BadMessageReason) - {case.reason for case in CASES} == OWN_TESTS
+    assert set(BadMessageReason) - {case.reason for case in CASES} == OWN_TESTS | RING
 
 
 def test_names_are_unique() -> None:
@@ -99,12 +116,11 @@ def test_sessions_that_end_badly_leave_nothing_behind(target: Target) -> None:
         ),
         f"before {before}",
     )
-    assert target.footprint().resident < before.resident + (16 << 20)
+    # Two hundred times a megabyte of tensors and a region of four would be a gigabyte; small objects wait for Python.
+    assert target.footprint().resident < before.resident + (64 << 20)
 
 
-def _uses_everything(stage: Stage) -> list[object]:
-    from tests.boundary.hostile_client import dispatch, write
-
+def _uses_everything(stage: Stage) -> list[timeline_pb2.Command]:
     stage.session.graph(stage.context, stage.right_graph())
     stage.session.tensor(stage.context, descriptor=descriptor(1 << 18))
     return [write(stage.tensor), dispatch(stage.relu, [("x", stage.tensor)], [("y", stage.other_tensor)])]
