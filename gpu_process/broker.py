@@ -11,7 +11,7 @@ import socket
 import stat
 import struct
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,17 +46,13 @@ class Peer:
 class Broker:
     """A listening socket that appears at its path only when it is told to, all at once."""
 
-    def __init__(self, path: Path, *, users: Collection[int] = ()) -> None:
+    def __init__(self, path: Path) -> None:
         """Listens beside `path`, under a name of no interest.
-
-        Args:
-            users: who may connect; this process's own user where nobody is named.
 
         Raises:
             BrokerError: no socket can be at `path`, or something else is already.
         """
         self.path = path.absolute()
-        self._users = frozenset(users or {os.geteuid()})
         # Short and hidden; in the same directory, for only within one can a file be renamed at once.
         self.hidden_path = self.path.parent / f".{secrets.token_hex(4)}"
         if max(len(os.fsencode(self.path)), len(os.fsencode(self.hidden_path))) > MAX_SOCKET_PATH:
@@ -90,13 +86,13 @@ class Broker:
             self.hidden_path.rename(self.path)
 
     def accept(self) -> Peer | None:
-        """The next process that has connected; None if there is none, or it belongs to a user who may not."""
+        """The next process that has connected; None if there is none, or it belongs to another user."""
         try:
             sock, _ = self._sock.accept()
         except BlockingIOError:
             return None
-        pid, uid, _ = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-        if uid not in self._users:
+        pid, uid = credentials(sock)
+        if uid != os.geteuid():
             _logger.warning("refused a connection of process %d, which belongs to user %d", pid, uid)
             sock.close()
             return None
@@ -107,6 +103,12 @@ class Broker:
         self._sock.close()
         for path in (self.hidden_path, self.path):
             remove_if_dead(path)
+
+
+def credentials(sock: socket.socket) -> tuple[int, int]:
+    """Process id and user id of who has connected, as the kernel knows them."""
+    pid, uid, _ = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return pid, uid
 
 
 def remove_if_dead(path: Path) -> None:

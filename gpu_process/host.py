@@ -229,13 +229,14 @@ class Host:
 
     def process_ended(self, process: ProcessHandle, death: Death) -> None:
         """A GPU process has died, or could not be started."""
-        culprit = self._sessions.get(process.culprit() or 0)
+        guilty = process.culprit()
+        culprit = self._sessions.get(guilty or 0)
         if self._fleet.serves_renderers(process):
             self._policy.died(process.group, death, culprit.identity if culprit else None)
             self._chronicle.died(process, death, culprit.pid if culprit else None)
         for session in process.sessions:
             if connection := self._end_session(session):
-                reason = f"{death}; it worked for this renderer" if connection is culprit else str(death)
+                reason = f"{death}; it worked for this session" if session == guilty else str(death)
                 connection.push(HostReply(session_ended=SessionEnded(session=session, reason=reason)))
         self._fleet.ended(process, is_tainted=death.cause.taints_zygote)
 

@@ -186,6 +186,8 @@ class LaunchedRenderer:
         status = self._process.wait()
         self.hear()
         self._forget_exit()
+        if self._group and self._group.kills():
+            self.reason = self.reason or "killed because memory ran out"
         self._let_go()
         if status == EXIT_START_FAILED and self.pid is None and not self.failure:
             self.failure = "it could not start; its standard error says why"

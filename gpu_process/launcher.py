@@ -89,6 +89,8 @@ class Launcher:
         finally:
             self._end_children()
             self._run_directory.release()
+            for group in MemoryGroup.find(f"{self._run_directory.path.name}-"):  # of renderers, if the host is gone
+                _remove_group(group)
 
     def _obey(self) -> None:
         try:

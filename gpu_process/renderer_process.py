@@ -1,6 +1,7 @@
 """A renderer that the host starts: confines itself, and only then runs what it was started for.
 
-It is one process from the start of its interpreter to the end of the script: what is confined executes nothing. At level `strict` that process is the grandchild of the one that the host sees, which ends as it does.
+It is one process from the start of its interpreter to the end of the script: what is confined executes nothing. At
+level `strict` that process is the grandchild of the one that the host sees, which ends as it does.
 """
 
 from __future__ import annotations

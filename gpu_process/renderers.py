@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from gpu_process.broker import Broker
+from gpu_process.broker import credentials
 from gpu_process.connections import Connection
 from gpu_process.event_loop import EventLoop
 from gpu_process.launched_renderer import LaunchedRenderer
@@ -20,6 +20,7 @@ from ipc.generated.webnn.v1.session_pb2 import HostReply, LaunchRefused, LaunchR
 from ipc.options import HostOptions
 
 _SOCKET: Final = "host"
+_BACKLOG: Final = 16
 
 # As whom a confined renderer runs at level `strict`, and who must be able to pass through the run directory.
 _USER: Final = NOBODY if os.geteuid() == 0 else os.geteuid()
@@ -53,7 +54,7 @@ class Renderers:
         self._run_directory = run_directory
         self._numbers = numbers
         self._attach = attach
-        self._door: Broker | None = None
+        self._door: socket.socket | None = None
         self._running: dict[int, tuple[LaunchedRenderer, Connection]] = {}
         self._started: set[int] = set()
 
@@ -80,7 +81,7 @@ class Renderers:
             for fd in streams:
                 os.close(fd)
         if os.geteuid() == 0:
-            os.chown(door, *renderer.identity)
+            os.chown(door, *renderer.identity)  # connecting takes the right to write
         self._running[number] = (renderer, owner)
 
     def renderer_started(self, renderer: LaunchedRenderer) -> None:
@@ -143,18 +144,24 @@ class Renderers:
         return next((renderer for renderer, _ in self._running.values() if renderer.pid == pid), None)
 
     def _open_door(self) -> Path:
+        path = self._run_directory.path / _SOCKET
         if self._door is None:
-            self._door = Broker(self._run_directory.path / _SOCKET, users={os.geteuid(), _USER})
-            self._door.publish()
+            self._door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+            self._door.bind(os.fspath(path))
+            self._door.listen(_BACKLOG)
             self._loop.watch(self._door, self._accept)
-        return self._door.path
+        return path
 
     def _accept(self) -> None:
         assert self._door is not None
         for renderer, _ in list(self._running.values()):
             renderer.hear()  # what it said before it connected
-        if peer := self._door.accept():
-            if self._find(peer.pid):
-                self._attach(peer.sock, peer.pid)
-            else:
-                peer.sock.close()
+        try:
+            sock, _ = self._door.accept()
+        except BlockingIOError:
+            return
+        pid, _ = credentials(sock)
+        if self._find(pid):
+            self._attach(sock, pid)
+        else:
+            sock.close()

@@ -46,8 +46,8 @@ class RunDirectory:
         """Make the directory, if no other process has, and keep it from being swept away.
 
         Args:
-            user: as whom a process will run that must reach what is in it. Where that is someone else, they may pass through the directory;
-                what lies in it stays out of the reach of all others.
+            user: as whom a process will run that must reach what is in it. Where that is someone else, they may pass
+                through the directory; what lies in it stays out of the reach of all others.
         """
         if self._lock is None:
             self._lock = self._acquire()

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 from gpu_process.sandbox import Level
 from ipc.channel import PROTOCOL_VERSION, ChannelClosed, ChannelError, MessageSocket, pair
@@ -196,7 +196,7 @@ class _Capture:
         self._thread.join()
         return b"".join(self._chunks).decode(errors="replace")
 
-    def __enter__(self) -> _Capture:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

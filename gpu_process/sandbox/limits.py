@@ -81,9 +81,7 @@ class MemoryGroup:
         Raises:
             OSError: this user may not make one here, as is usual for an ordinary user without delegation.
         """
-        own, version = _memory_group(os.getpid())
-        # In version 2 a group that holds processes cannot have limited groups below it.
-        parent = own if version == 1 or own == _GROUP_ROOT else own.parent
+        parent, version = _parent_of_groups()
         group = cls(parent / name)
         group.directory.mkdir()
         try:
@@ -95,6 +93,15 @@ class MemoryGroup:
             group.directory.rmdir()
             raise
         return group
+
+    @classmethod
+    def find(cls, prefix: str) -> list[MemoryGroup]:
+        """Those that a process in this one's own group has made, with names that begin so."""
+        try:
+            parent, _ = _parent_of_groups()
+        except OSError:
+            return []
+        return [cls(directory) for directory in parent.glob(f"{prefix}*")]
 
     def add(self, pid: int) -> None:
         """Moves process `pid` in, and what it starts from then on. Memory that it has already stays where it was."""
@@ -139,6 +146,17 @@ def memory_group_limit(pid: int) -> int | None:
     except OSError:
         return None
     return int(text) if text.isdigit() and int(text) < 1 << 62 else None
+
+
+def _parent_of_groups() -> tuple[Path, int]:
+    """Where this process makes groups, and the version.
+
+    Raises:
+        FileNotFoundError: no hierarchy with a memory controller is mounted.
+    """
+    own, version = _memory_group(os.getpid())
+    # In version 2 a group that holds processes cannot have limited groups below it.
+    return (own if version == 1 or own == _GROUP_ROOT else own.parent), version
 
 
 def _memory_group(pid: int) -> tuple[Path, int]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import sys
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+import typer
 from rich.markup import escape
 from rich.table import Table
 
-from gpu_process.backends import BACKEND_NAMES
+from gpu_process.backends import BACKEND_NAMES, DEFAULT_BACKEND
 from gpu_process.sandbox import Level, kernel_features
 from ipc.errors import MLError
 from renderer import ML
-from scripts.cli._options import Sandbox
-from scripts.cli._output import JsonFlag, console, print_json
+from scripts.cli._options import Backend, Sandbox
+from scripts.cli._output import JsonFlag, console, fail, print_json, progress, wrong_usage
+from scripts.sandbox_attack import Verdict, attack_sandboxes
+from scripts.simulator import SimulatorError
 
 _PACKAGES = ("grpcio", "protobuf", "numpy", "onnx", "onnxruntime", "openvino")
 
@@ -29,12 +32,22 @@ class Finding(NamedTuple):
     remedy: str = ""
 
 
-def doctor(sandbox: Sandbox = Level.STRICT, json: JsonFlag = False) -> None:
+def doctor(
+    sandbox: Sandbox = Level.STRICT,
+    attack: Annotated[bool, typer.Option("--attack", help="Attack the sandboxes from inside instead.")] = False,
+    backend: Backend = DEFAULT_BACKEND,
+    json: JsonFlag = False,
+) -> None:
     """Show versions, backends with their devices, kernel features, and the layers of confinement that hold.
 
     Each backend is started in a GPU process of its own; its layers are read back from the kernel. Exits with 1 if a
     backend does not start or a layer that the level requires does not hold.
+
+    With `--attack` a GPU process (of `--backend`) and a renderer try, from inside their sandboxes, what an attacker
+    would, each deadly attempt in a process of its own. Exits with 1 if any came out otherwise than it must.
     """
+    if attack:
+        _attack(backend, sandbox, json)
     backends: dict[str, list[Finding]] = {}
     layers: dict[str, list[Finding]] = {}
     for name in BACKEND_NAMES:
@@ -64,6 +77,41 @@ def doctor(sandbox: Sandbox = Level.STRICT, json: JsonFlag = False) -> None:
         for name in BACKEND_NAMES:
             console.print(_table(f"backend {name}", [*backends[name], *layers[name]]))
         console.print(_table("kernel", features))
+    sys.exit(0 if good else 1)
+
+
+def _attack(backend: str, level: Level, json: bool) -> None:
+    if level is Level.OFF:
+        wrong_usage("--attack needs a sandbox: --sandbox=off has none")
+    verdicts: list[Verdict] = []
+    try:
+        with progress.status("attacking …") as status:
+            for verdict in attack_sandboxes(backend, level, lambda doing: status.update(escape(doing))):
+                verdicts.append(verdict)
+    except SimulatorError as error:
+        fail(str(error))
+    good = all(verdict.denied for verdict in verdicts)
+    if json:
+        print_json(
+            {
+                "good": good,
+                "level": level.value,
+                "backend": backend,
+                "attempts": [verdict.to_json() for verdict in verdicts],
+            }
+        )
+    else:
+        for process in dict.fromkeys(verdict.process for verdict in verdicts):
+            table = Table(
+                "attempt", "would gain", "expected", "observed", "verdict", title=process, title_justify="left"
+            )
+            for it in verdicts:
+                if it.process == process:
+                    told = "[green]denied[/green]" if it.denied else f"[red]NOT AS IT MUST[/red]: {escape(it.detail)}"
+                    table.add_row(it.attempt, escape(it.goal), it.expected, it.observed, told)
+            console.print(table)
+        failed = sum(not verdict.denied for verdict in verdicts)
+        console.print(f"{len(verdicts)} attempts, {failed or 'none'} came out otherwise than they must")
     sys.exit(0 if good else 1)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Annotated
+
+import typer
 
 from gpu_process.backends import DEFAULT_BACKEND
 from gpu_process.sandbox import Level
@@ -24,6 +27,7 @@ def serve(
     socket: Socket,
     backend: Backend = DEFAULT_BACKEND,
     sandbox: Sandbox = Level.STRICT,
+    isolate: Annotated[bool, typer.Option("--isolate", help="A GPU process of its own for every renderer.")] = False,
     preload: Preload = None,
     record: Record = None,
     json: JsonFlag = False,
@@ -32,7 +36,8 @@ def serve(
 
     The socket appears once everything is READY. Other backends are started when a renderer asks for them.
     """
-    arguments = host_arguments(backend=backend, sandbox=sandbox, preload=preload, extra=["--json"] if json else [])
+    flags = ["--json"] * json + ["--isolate"] * isolate
+    arguments = host_arguments(backend=backend, sandbox=sandbox, preload=preload, extra=flags)
     try:
         with recording(record) as recorder:
             if recorder:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,11 @@ class Client:
         reply = self.receive()
         assert reply.HasField("session_ended"), reply
         return reply.session_ended
+
+    def ask(self, request: HostRequest, fds: Sequence[int] = ()) -> HostReply:
+        """The answer to a request; what is pushed meanwhile is lost."""
+        self.channel.send(request, fds)
+        return self.receive()
 
     def status(self) -> Any:
         self.channel.send(HostRequest(status=StatusRequest()))

@@ -7,6 +7,7 @@ fork, sandbox, control socket. A session speaks its own protocol, and obeys one 
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import socket
 import sys
@@ -103,6 +104,13 @@ class TinyService:
                 os.abort()
             case "forbidden":
                 ctypes.CDLL(None).ptrace(0, 0, 0, 0)
+            case "unknown":
+                ctypes.CDLL(None).setpgid(0, 0)
+            case "memory":
+                hoard()
+            case "work":
+                self._running(session)
+                threading.Event().wait()
             case "exit":
                 os._exit(3)
             case "hang":
@@ -115,6 +123,16 @@ class TinyService:
                 pass
             case _:
                 raise AssertionError(word)
+
+
+def hoard() -> None:
+    """Fills shared memory, which no limit of the process itself counts, until someone objects."""
+    while True:
+        region = os.memfd_create("hoard")
+        os.ftruncate(region, 64 << 20)
+        memory = mmap.mmap(region, 64 << 20)
+        for offset in range(0, len(memory), mmap.PAGESIZE):
+            memory[offset] = 1
 
 
 def _install() -> None:

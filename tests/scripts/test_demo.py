@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from typing import Any
 
 import pytest
 
-from ipc.processes import python_command, python_environment
-
-
-def webnn_sim(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The console command with these arguments."""
-    command = python_command("scripts.cli", *arguments)
-    return subprocess.run(command, capture_output=True, text=True, env=python_environment(), check=False, timeout=50)
+from tests.scripts.commands import json_of, webnn_sim
 
 
 def demo(*arguments: str) -> dict[str, Any]:
-    result = webnn_sim("demo", "--json", *arguments)
-    assert result.returncode == 0, result.stderr
-    report: dict[str, Any] = json.loads(result.stdout)
-    return report
+    return json_of("demo", "--json", *arguments)
 
 
 @pytest.mark.parametrize("carrier", ["inline", "stream"])
@@ -38,15 +27,17 @@ def test_the_demo_recognises_real_digits_in_three_processes(backend: str, carrie
 
 
 def test_the_demo_tells_the_layers_that_the_kernel_confirms() -> None:
-    layers = demo("--samples", "1")["sandbox"]
+    report = demo("--samples", "1")
     optional = {"memory-group"}  # only where this user may make control groups
-    assert {layer for layer, held in layers.items() if not held} <= optional
-    assert {"seccomp", "landlock", "no-new-privileges", "undumpable", "network-namespace"} <= set(layers)
+    for layers in (report["sandbox"], report["renderer"]["sandbox"]):
+        assert {layer for layer, held in layers.items() if not held} <= optional
+        assert {"seccomp", "landlock", "no-new-privileges", "undumpable", "network-namespace"} <= set(layers)
 
 
 def test_a_demo_without_sandbox_says_so() -> None:
-    layers = demo("--samples", "1", "--sandbox", "off")["sandbox"]
-    assert not any(layers[layer] for layer in ("seccomp", "landlock", "network-namespace", "private-root"))
+    report = demo("--samples", "1", "--sandbox", "off", "--renderer-sandbox", "off")
+    for layers in (report["sandbox"], report["renderer"]["sandbox"]):
+        assert not any(layers[layer] for layer in ("seccomp", "landlock", "network-namespace", "private-root"))
 
 
 @pytest.mark.parametrize(
