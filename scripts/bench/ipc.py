@@ -40,7 +40,8 @@ def chained(peer: Peer, calls: int, interval_ms: float = 0.0) -> Samples:
     Raises:
         PeerError: it doesn't.
     """
-    answer = peer.ask("chain", calls=calls, interval_ms=interval_ms)
+    pause = {"interval_ms": interval_ms} if interval_ms else {}  # which only some peers know
+    answer = peer.ask("chain", calls=calls, **pause)
     if answer["value"] != calls:
         raise PeerError(f"after {calls} additions of 1 the value is {answer['value']}")
     return samples(answer)

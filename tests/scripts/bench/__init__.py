@@ -1,0 +1,1 @@
+"""Tests of the laboratory: that its numbers mean what they say."""
