@@ -15,7 +15,7 @@ import pytest
 from ipc import trace
 from renderer import ML, MLGraphBuilder
 from scripts.trace import STAGES, Collector, chrome_trace, round_trips
-from tests.scripts.test_demo import webnn_sim
+from tests.scripts.commands import webnn_sim
 
 
 @pytest.fixture(scope="module")

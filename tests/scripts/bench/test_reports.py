@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,15 @@ def _report(scale: float = 1.0, seed: int = 0) -> dict[str, Any]:
     run.measurements.append(Measurement("round trip", "ours", {}, "µs", steady))
     run.measurements.append(Measurement("throughput", "ours", {}, "calls/s", [samples * scale for samples in steady]))
     run.measurements.append(Measurement("once", "ours", {}, "ms", [np.array([scale])]))
-    target = {"name": "P1", "what": _HOSTILE, "parameters": {}, "value": None, "interval": None, "gate": 1, "aim": 0.5}
+    target: dict[str, Any] = {
+        "name": "P1",
+        "what": _HOSTILE,
+        "parameters": {},
+        "value": None,
+        "interval": None,
+        "gate": 1,
+        "aim": 0.5,
+    }
     report: dict[str, Any] = run.report(
         targets=[{**target, "verdict": "missed" if scale > 1 else "gate", "why": "", "figures": ""}]
     )
@@ -91,6 +100,6 @@ def test_rounds_are_interleaved_in_an_order_that_rotates() -> None:
         order.append(name)
         return np.ones(1)
 
-    found = interleaved({name: lambda name=name: source(name) for name in "abc"}, 3)
+    found = interleaved({name: partial(source, name) for name in "abc"}, 3)
     assert "".join(order) == "abc" + "abc" + "bca" + "cab"  # the first is thrown away
     assert {name: len(rounds) for name, rounds in found.items()} == {"a": 3, "b": 3, "c": 3}
