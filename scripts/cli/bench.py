@@ -176,17 +176,13 @@ def _report(
 
 def _table(measurements: list[dict[str, Any]]) -> Table:
     table = Table(title_justify="left")
-    table.add_column("", overflow="fold")
-    for heading in ("p50", "95 % interval", "p90", "p99", "p99.9", "unit"):
+    table.add_column("", overflow="fold", min_width=30)
+    for heading in ("p50", "±", "p90", "p99", "p99.9", "unit"):
         table.add_column(heading, no_wrap=True)
     for item in measurements:
-        low, high = item["p50_interval"]
-        numbers = (
-            f"{item['p50']:.4g}",
-            f"{low:.4g} to {high:.4g}",
-            *(f"{item[q]:.4g}" for q in ("p90", "p99", "p99.9")),
-        )
-        table.add_row(escape(item["key"]), *numbers, item["unit"])
+        uncertain = max(abs(end - item["p50"]) for end in item["p50_interval"]) / item["p50"] if item["p50"] else 0.0
+        numbers = (f"{item[quantile]:.4g}" for quantile in ("p90", "p99", "p99.9"))
+        table.add_row(escape(item["key"]), f"{item['p50']:.4g}", f"{uncertain:.0%}", *numbers, item["unit"])
     return table
 
 
