@@ -29,8 +29,9 @@ class Target:
         generation: how often it was started.
     """
 
-    def __init__(self, options: ModeOptions, backends: Sequence[str]) -> None:
+    def __init__(self, options: ModeOptions, backends: Sequence[str], extra: Sequence[str] = ()) -> None:
         self._arguments = [argument for backend in backends for argument in ("--backend", backend)]
+        self._arguments += extra
         self._arguments += ["--sandbox", options.sandbox]
         self._arguments += [argument for module in options.preload for argument in ("--preload", module)]
         self._running = contextlib.ExitStack()

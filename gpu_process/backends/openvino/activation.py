@@ -77,7 +77,9 @@ def _polynomial(variable: Value, coefficients: Sequence[float]) -> Value:
 
 @lowers(ops.hard_sigmoid)
 def hard_sigmoid(node: Node, input: Value, *, alpha: float, beta: float) -> Value:
-    return keep_nan(input, opset.hard_sigmoid(input, node.scalar(alpha), node.scalar(beta)))
+    """Said with arithmetic: OpenVINO's HardSigmoid takes an alpha or beta of 0 for one that was not given."""
+    line = opset.add(opset.multiply(input, node.scalar(alpha)), node.scalar(beta))
+    return keep_nan(input, opset.clamp(line, 0.0, 1.0))
 
 
 @lowers(ops.hard_swish)

@@ -1,7 +1,7 @@
-"""Attacks on a session: each is a right message with something wrong about it, as bytes that can be kept and sent again.
+"""Attacks on a session: each is a right message with something wrong about it, as bytes that can be sent again.
 
-Tokens are minted when a case runs. In a case they are placeholders of the same length, so that a message can be replaced
-byte for byte whatever was done to it.
+Tokens are minted when a case runs. In a case they are placeholders of the same length, and are replaced in the bytes,
+whatever was done to the message.
 """
 
 from __future__ import annotations

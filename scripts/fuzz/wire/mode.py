@@ -1,7 +1,7 @@
 """Mode `wire`: attacks on the messages of a session, each in a session of its own.
 
-The answer must be a reply, an error in a reply, or a bad message that names its reason to gRPC and over the socket alike.
-Whatever it is, a session that did nothing wrong must not notice.
+The answer must be a reply, an error in a reply, or a bad message that names its reason to gRPC and over the socket
+alike. Whatever it is, a session that did nothing wrong must not notice.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class WireMode(Mode[WireCase]):
 
     def __init__(self, options: ModeOptions) -> None:
         super().__init__(options)
-        self._target = Target(options, [options.backend])
+        # A build may name a command that never comes; it must not wait for it longer than we do.
+        self._target = Target(options, [options.backend], ["--quota", "wait_seconds=1"])
         self._cases = 0
         self._open()
 
@@ -238,8 +239,8 @@ def _reply(case: WireCase, answer: Answer) -> Verdict:
 
 
 def _unnamed(case: WireCase, reason: str) -> Problem | None:
-    """A bad message must have one of the reasons that there are."""
-    if reason in _REASONS:
+    """A bad message must have one of the reasons that there are; an empty packet is how a socket says that it ends."""
+    if reason in _REASONS or (not reason and case.kind == "socket" and b"" in case.messages):
         return None
     return Problem("verdict", f"{case.kind}: no reason", f"the session was closed for {reason!r}")
 

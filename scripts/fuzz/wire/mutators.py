@@ -92,7 +92,7 @@ def _parts(message: Message) -> list[Message]:
     return found
 
 
-def _places(message: Message) -> list[tuple[Message, FieldDescriptor]]:
+def _places(message: Message) -> list[tuple[Message, Any]]:
     return [(part, field) for part in _parts(message) for field in part.DESCRIPTOR.fields]
 
 
