@@ -13,12 +13,13 @@ from typing import Final, TypeVar
 
 from gpu_process import quotas
 from gpu_process.backends import Backend, BackendError
+from gpu_process.bound_graph import GraphObject
 from gpu_process.constants import constant_arrays
 from gpu_process.context import Context, ContextEnded
 from gpu_process.running_note import Running, Work
-from gpu_process.scheduler import GraphObject
 from gpu_process.session import Session
 from gpu_process.tensors import ConstantTensor
+from gpu_process.timeline import decode_named
 from gpu_process.validation import check_cost, check_graph_quotas, check_region_part, validate_graph
 from ipc import trace
 from ipc.codec import (
@@ -36,6 +37,7 @@ from ipc.generated.webnn.v1 import common_pb2, context_pb2, graph_pb2
 from ipc.limits import SupportLimits
 from ipc.operators import with_int4
 from ipc.shared_memory import Region
+from ipc.timeline.limits import MAX_DEFINITIONS
 from ipc.verdicts import BadMessage
 from ipc.verdicts import BadMessageReason as Reason
 
@@ -44,6 +46,7 @@ logger = logging.getLogger(__name__)
 _CARRIERS: Final = {
     context_pb2.CARRIER_INLINE: "inline",
     context_pb2.CARRIER_STREAM: "stream",
+    context_pb2.CARRIER_RING: "ring",
 }
 _POWER_PREFERENCES: Final = frozenset(context_pb2.PowerPreference.values()) - {context_pb2.POWER_PREFERENCE_UNSPECIFIED}
 
@@ -71,18 +74,16 @@ def create_context(
 ) -> context_pb2.CreateContextReply:
     if request.power_preference not in _POWER_PREFERENCES:
         raise CodecError(Reason.UNKNOWN_ENUM_VALUE, "power_preference")
-    if request.carrier not in (*_CARRIERS, context_pb2.CARRIER_RING):
+    if request.carrier not in _CARRIERS:
         raise CodecError(Reason.UNKNOWN_ENUM_VALUE, "carrier")
     try:
         backend = service.backends.get(request.backend)
         if backend is None:
             raise NotSupportedError(f"this GPU process has the backends {', '.join(service.backends)}")
-        if request.carrier not in _CARRIERS:
-            raise NotSupportedError("this GPU process has no carrier `ring`")
         limits = _limits(backend, int4=request.experimental_int4)
         context = session.create_context(backend, limits, _CARRIERS[request.carrier], in_place=service.in_place)
-    except MLError as error:
-        return context_pb2.CreateContextReply(error=encode_error(error))
+    except (MLError, MemoryError) as error:
+        return context_pb2.CreateContextReply(error=_error(error))
     note = f"{backend.name} finds no accelerated device here and runs on the CPU" if request.accelerated else ""
     info = context_pb2.ContextInfo(
         token=context.token, backend=backend.name, limits=encode_limits(limits), devices=["cpu"], device_note=note
@@ -120,9 +121,9 @@ def create_tensor(
     except (MLError, MemoryError, ContextEnded) as error:
         return context_pb2.CreateTensorReply(error=_error(error))
     info = context_pb2.TensorInfo(token=tensor.token)
-    if tensor.slot is not None:
-        info.slot.region = tensor.slot.region
-        info.slot.offset = tensor.slot.offset
+    for target, slot in zip((info.slot, info.spare), tensor.slots, strict=False):
+        target.region = slot.region
+        target.offset = slot.offset
     return context_pb2.CreateTensorReply(tensor=info)
 
 
@@ -167,6 +168,29 @@ def _descriptor(
         raise CodecError(Reason.MISSING_FIELD, "descriptor")
     limit = min(context.limits.max_tensor_byte_length, MAX_TENSOR_BYTES)
     return decode_descriptor(request.descriptor, "descriptor", limit)
+
+
+def define_bindings(
+    service: Service, session: Session, request: context_pb2.DefineBindingsRequest
+) -> context_pb2.DefineBindingsReply:
+    """Validate graphs with their tensors for a ring, whose commands are too small to say it."""
+    del service
+    if not 1 <= len(request.bindings) <= MAX_DEFINITIONS:
+        raise BadMessage(Reason.BATCH_SIZE, "bindings")
+    try:
+        context = session.context(decode_token(request.context, "context"))
+        if context.carrier != "ring":
+            raise BadMessage(Reason.WRONG_CARRIER, "context")
+        for binding in request.bindings:
+            context.scheduler.define(
+                binding.number,
+                decode_token(binding.graph, "bindings.graph"),
+                decode_named(binding.inputs, "bindings.inputs"),
+                decode_named(binding.outputs, "bindings.outputs"),
+            )
+    except ContextEnded as error:
+        return context_pb2.DefineBindingsReply(error=_error(error))
+    return context_pb2.DefineBindingsReply()
 
 
 def create_graph(service: Service, session: Session, chunks: Iterator[bytes]) -> context_pb2.CreateGraphReply:

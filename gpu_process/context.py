@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from gpu_process.backends import Backend, CompiledGraph
+from gpu_process.bound_graph import GraphObject
 from gpu_process.constants import ConstantRegions
-from gpu_process.pools import SlotPool
+from gpu_process.pools import Slot, SlotPool
 from gpu_process.quotas import Account, Quotas
 from gpu_process.recording import scheduler_of
-from gpu_process.scheduler import GraphObject
 from gpu_process.tensors import ConstantTensor, Tensor
 from ipc.channel import new_token
 from ipc.descriptors import Descriptor
 from ipc.graph import Graph
 from ipc.limits import SupportLimits
 from ipc.shared_memory import Bytes
+from ipc.timeline.limits import SPARE_BYTES
 from ipc.verdicts import BadMessage
 from ipc.verdicts import BadMessageReason as Reason
 
@@ -82,7 +84,8 @@ class Context:
         self._tensor_count = Account("tensors", limit.tensors)
         self._graph_count = Account("graphs", limit.graphs)
         self._lock = threading.Lock()  # for what is created, against the end
-        self._has_timeline = False
+        self._has_timeline = carrier == "ring"  # it comes with one
+        self._when_ended: Callable[[], object] = lambda: None
 
     @property
     def shares_memory(self) -> bool:
@@ -112,14 +115,15 @@ class Context:
         if not self.limits.input.allows(descriptor):
             raise BadMessage(Reason.UNSUPPORTED_INPUT, "descriptor")
         self._charge(descriptor)
-        slot = None
+        slots: list[Slot] = []
         try:
             if self.shares_memory and (readable or writable):
-                slot = self._memory.pool.allocate(descriptor.byte_length, renderer_may_write=writable)
-            tensor = Tensor(new_token(), descriptor, readable=readable, writable=writable, slot=slot)
+                for _ in range(self._places(descriptor)):
+                    slots.append(self._memory.pool.allocate(descriptor.byte_length, renderer_may_write=writable))
+            tensor = Tensor(new_token(), descriptor, readable=readable, writable=writable, slots=slots)
             self._add(self.tensors, tensor)
         except BaseException:
-            if slot is not None:
+            for slot in slots:
                 self._memory.pool.free(slot)
             self._tensor_count.credit(1)
             self._memory.tensor_bytes.credit(descriptor.byte_length)
@@ -173,8 +177,8 @@ class Context:
         del self.tensors[tensor.token]
         self._tensor_count.credit(1)
         if isinstance(tensor, Tensor):
-            if tensor.slot is not None:
-                self._memory.pool.free(tensor.slot)
+            for slot in tensor.slots:
+                self._memory.pool.free(slot)
             self._memory.tensor_bytes.credit(tensor.descriptor.byte_length)
 
     def forget_graph(self, graph: GraphObject) -> None:
@@ -183,11 +187,21 @@ class Context:
         self._graph_count.credit(1)
         graph.compiled.close()
 
+    def when_ended(self, callback: Callable[[], object]) -> None:
+        """Call back once it has ended; at once if it has. There is one who is called."""
+        with self._lock:
+            if not self.ended:
+                self._when_ended = callback
+                return
+        callback()
+
     def end(self) -> None:
         """Free everything, after the command that is running. Idempotent, from any thread, never waits."""
         with self._lock:
             self.ended = True
+            when_ended, self._when_ended = self._when_ended, lambda: None
         self.scheduler.wake()
+        when_ended()
         self.free_if_ended()
 
     def free_if_ended(self) -> None:
@@ -200,6 +214,10 @@ class Context:
             self.forget_graph(graph)
         for tensor in list(self.tensors.values()):
             self.forget_tensor(tensor)
+
+    def _places(self, descriptor: Descriptor) -> int:
+        """How many slots a tensor gets: a second one where a write can go into it while work is in flight."""
+        return 2 if self.carrier == "ring" and descriptor.byte_length <= SPARE_BYTES else 1
 
     def _charge(self, descriptor: Descriptor) -> None:
         self._tensor_count.charge(1)

@@ -72,7 +72,7 @@ class SlotPool:
                 owner.give_back(slot)
 
     def close(self) -> None:
-        """Let go of all regions: each is unmapped when the last tensor in it is gone, not when Python looks for cycles."""
+        """Let go of all regions: each is unmapped when its last tensor is gone, not when Python looks for cycles."""
         with self._lock:
             self._arenas = {False: [], True: []}
             self._owners.clear()

@@ -142,7 +142,11 @@ def session_socket(sock: Any, session: int) -> MessageSocket[session_pb2.Session
 
 
 def _sent_file(fd: int) -> recording_pb2.SharedFile:
-    """A pool: its content is what commands see of it."""
+    """A pool: its content is what commands see of it. Or what belongs to a ring."""
+    try:
+        seals_of(fd)
+    except OSError:
+        return recording_pb2.SharedFile(kind=_kind(fd))
     return recording_pb2.SharedFile(kind="memfd", seals=seals_of(fd), size=os.fstat(fd).st_size)
 
 
@@ -273,9 +277,9 @@ class _RecordedScheduler(Scheduler):
         self._has_messages = context.carrier != "ring"
         self._last_seen: dict[bytes, bytes] = {}  # digests of slots, by the token of their tensor
 
-    def write_slot(self, token: bytes) -> None:
+    def write_slot(self, token: bytes, place: int = 0) -> None:
         self._command(write=timeline_pb2.WriteTensor(tensor=token))
-        super().write_slot(token)
+        super().write_slot(token, place)
         tensor = self._context.tensors[token]
         assert isinstance(tensor, Tensor)
         self._see(tensor, True, self.done, always=True)
@@ -307,7 +311,7 @@ class _RecordedScheduler(Scheduler):
         tensor = super().read(token)
         if tensor.failure is not None:
             self._seen(tensor, self.done, is_result=True, failure=str(tensor.failure))
-        elif tensor.slot is not None:
+        elif tensor.is_shared:
             tensor.make_current(in_place=True)
             self._see(tensor, True, self.done, always=True, is_result=True)
         return tensor

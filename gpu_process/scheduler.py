@@ -9,15 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gpu_process.backends import BackendError, Binding, CompiledGraph
+from gpu_process.bound_graph import LONG, BoundGraph, TracedGraph
 from gpu_process.tensors import ConstantTensor, Tensor
-from gpu_process.tracing import TimedBinding
 from ipc import trace
 from ipc.descriptors import Descriptor
-from ipc.errors import OperationError
 from ipc.shared_memory import Bytes
 from ipc.timeline.limits import CHUNK_BYTES, MAX_BINDINGS
 from ipc.verdicts import BadMessage
@@ -29,97 +26,6 @@ if TYPE_CHECKING:
 NamedTokens = Sequence[tuple[str, bytes]]
 
 
-@dataclass(slots=True, eq=False)
-class GraphObject:
-    """A compiled graph of a context.
-
-    Attributes:
-        inputs, outputs: descriptors by name, as validated.
-        in_place_inputs, in_place_outputs: names of those that may be bound to memory that the renderer can change.
-        bindings: ids of the bindings that it is part of.
-    """
-
-    token: bytes
-    compiled: CompiledGraph
-    inputs: Mapping[str, Descriptor]
-    outputs: Mapping[str, Descriptor]
-    in_place_inputs: frozenset[str]
-    in_place_outputs: frozenset[str]
-    bindings: set[int] = field(default_factory=set)
-
-
-class _BoundGraph:
-    """A graph with its tensors: validated once, bound to their memory at the first run."""
-
-    __slots__ = ("_bound", "graph", "inputs", "outputs")
-
-    def __init__(self, graph: GraphObject, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
-        self.graph = graph
-        self.inputs = [(tensor, name in graph.in_place_inputs, name) for name, tensor in inputs.items()]
-        self.outputs = [(tensor, name in graph.in_place_outputs, name) for name, tensor in outputs.items()]
-        self._bound: Binding | None = None
-
-    def run(self) -> None:
-        """Compute the outputs, or poison them if it fails."""
-        try:
-            for tensor, in_place, _ in self.inputs:
-                if tensor.failure is not None:
-                    self._poison(tensor.failure)
-                    return
-                tensor.make_current(in_place)
-            if self._bound is None:
-                self._bound = self._bind()
-            self._bound.run()
-        except BackendError as error:
-            self._poison(OperationError(f"dispatch: {error}"))
-        except MemoryError as error:
-            self._poison(OperationError(f"dispatch: out of memory: {error}"))
-        else:
-            for tensor, in_place, _ in self.outputs:
-                tensor.made_by_graph(in_place)
-
-    def _bind(self) -> Binding:
-        return self.graph.compiled.bind(
-            {name: tensor.array(in_place) for tensor, in_place, name in self.inputs},
-            {name: tensor.array(in_place) for tensor, in_place, name in self.outputs},
-        )
-
-    def _poison(self, failure: OperationError) -> None:
-        for tensor, _, _ in self.outputs:
-            tensor.failure = failure
-
-
-class _TracedGraph(_BoundGraph):
-    """The same in a process that is traced."""
-
-    __slots__ = ("_key", "_scheduler")
-
-    def __init__(
-        self,
-        graph: GraphObject,
-        inputs: Mapping[str, Tensor],
-        outputs: Mapping[str, Tensor],
-        scheduler: Scheduler,
-        key: int,
-    ) -> None:
-        super().__init__(graph, inputs, outputs)
-        self._scheduler = scheduler
-        self._key = key
-
-    def run(self) -> None:
-        began = trace.now()
-        super().run()
-        bound, recorder = self._bound, trace.recorder
-        if isinstance(bound, TimedBinding) and recorder is not None and bound.began >= began:
-            sequence = self._scheduler.done + 1
-            recorder.span(trace.Stage.COPY_IN, began, self._key, sequence, ended=bound.began)
-            recorder.span(trace.Stage.RUN, bound.began, self._key, sequence, ended=bound.ended)
-            recorder.span(trace.Stage.COPY_OUT, bound.ended, self._key, sequence)
-
-    def _bind(self) -> Binding:
-        return TimedBinding(super()._bind())
-
-
 class Scheduler:
     """Executes the commands of one context in order. Commands are executed within `turn`, by one thread at a time.
 
@@ -129,9 +35,10 @@ class Scheduler:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._bindings: dict[int, _BoundGraph] = {}
+        self._bindings: dict[int, BoundGraph] = {}
         self._partial: tuple[Tensor, int] | None = None  # a write in pieces: its tensor, and where the next one begins
         self._turn = threading.Lock()
+        self._tables = threading.Lock()  # for bindings and what they are made of; taken within turns and without
         self._advanced = threading.Condition()
         self._waiting = 0
         self.done = 0
@@ -173,7 +80,8 @@ class Scheduler:
 
     def clear(self) -> None:
         """Let go of all memory."""
-        self._bindings.clear()
+        with self._tables:
+            self._bindings.clear()
         self._partial = None
 
     # --- commands: each advances the sequence by one ------------------------------------------------------------------
@@ -183,19 +91,29 @@ class Scheduler:
         if sequence != self.done + 1:
             raise BadMessage(Reason.SEQUENCE, "command.sequence")
 
-    def write_slot(self, token: bytes) -> None:
-        """The renderer has written a tensor's slot."""
+    def write_slot(self, token: bytes, place: int = 0) -> None:
+        """The renderer has written one of a tensor's slots, which is where the tensor is from here on."""
         tensor = self._writable(token)
-        if tensor.slot is None:
+        if not tensor.is_shared:
             raise BadMessage(Reason.WRITE_FORM, "write.data")
-        tensor.written_in_slot()
+        if place >= len(tensor.slots):
+            raise BadMessage(Reason.SLOT_NUMBER, "write.slot")
+        tensor.written_in_slot(place)
+        self.done += 1
+
+    def move(self, token: bytes, place: int) -> None:
+        """A tensor is in another one of its slots from here on; what is there will be overwritten by a dispatch."""
+        tensor = self._tensor(token, "move.tensor")
+        if place >= len(tensor.slots):
+            raise BadMessage(Reason.SLOT_NUMBER, "move.slot")
+        tensor.move(place)
         self.done += 1
 
     def write_bytes(self, token: bytes, data: bytes, offset: int) -> None:
         """The next piece of a tensor's content; pieces of one tensor follow each other immediately."""
         expected = 0 if self._partial is None else self._partial[1]
         tensor = self._writable(token, goes_on=True)
-        if tensor.slot is not None:
+        if tensor.is_shared:
             raise BadMessage(Reason.WRITE_FORM, "write.data")
         if offset != expected:
             raise BadMessage(Reason.WRITE_LENGTH, "write.offset")
@@ -208,20 +126,32 @@ class Scheduler:
         self.done += 1
 
     def define(self, binding: int, graph: bytes, inputs: NamedTokens, outputs: NamedTokens) -> None:
-        """Validate a graph with its tensors and name it `binding`; does not run it, nor count as a command."""
+        """Validate a graph with its tensors and name it `binding`; does not run it, nor count as a command.
+
+        Any thread may, also beside a turn.
+        """
         self._no_partial_write()
         if not 1 <= binding <= MAX_BINDINGS:
             raise BadMessage(Reason.BINDING_ID, "dispatch.define")
-        bound = self._validated(graph, inputs, outputs)
-        self._drop(binding)
-        self._bindings[binding] = bound
-        bound.graph.bindings.add(binding)
-        for tensor, _, _ in (*bound.inputs, *bound.outputs):
-            tensor.bindings.add(binding)
+        with self._tables:
+            if self._context.ended:
+                return  # and nothing will be dispatched
+            bound = self._validated(graph, inputs, outputs)
+            self._drop(binding)
+            self._bindings[binding] = bound
+            bound.graph.bindings.add(binding)
+            for tensor, _, _ in (*bound.inputs, *bound.outputs):
+                tensor.bindings.add(binding)
+
+    def takes_long(self, binding: int) -> bool:
+        """Whether a dispatch may take so long that others should not wait for it."""
+        bound = self._bindings.get(binding)
+        return bound is not None and bound.duration > LONG
 
     def dispatch(self, binding: int) -> None:
         """Run what was bound."""
-        self._no_partial_write()
+        if self._partial is not None:
+            self._no_partial_write()
         bound = self._bindings.get(binding)
         if bound is None:
             raise BadMessage(Reason.UNKNOWN_BINDING, "dispatch.binding")
@@ -243,10 +173,11 @@ class Scheduler:
         tensor = self._context.tensors.get(token)
         if tensor is None:
             raise BadMessage(Reason.UNKNOWN_TENSOR, "destroy.tensor")
-        if isinstance(tensor, Tensor):
-            for binding in list(tensor.bindings):
-                self._drop(binding)
-        self._context.forget_tensor(tensor)
+        with self._tables:
+            if isinstance(tensor, Tensor):
+                for binding in list(tensor.bindings):
+                    self._drop(binding)
+            self._context.forget_tensor(tensor)
         self.done += 1
 
     def destroy_graph(self, token: bytes) -> None:
@@ -255,14 +186,15 @@ class Scheduler:
         graph = self._context.graphs.get(token)
         if graph is None:
             raise BadMessage(Reason.UNKNOWN_GRAPH, "destroy.graph")
-        for binding in list(graph.bindings):
-            self._drop(binding)
-        self._context.forget_graph(graph)
+        with self._tables:
+            for binding in list(graph.bindings):
+                self._drop(binding)
+            self._context.forget_graph(graph)
         self.done += 1
 
     # --- checks -------------------------------------------------------------------------------------------------------
 
-    def _validated(self, graph_token: bytes, inputs: NamedTokens, outputs: NamedTokens) -> _BoundGraph:
+    def _validated(self, graph_token: bytes, inputs: NamedTokens, outputs: NamedTokens) -> BoundGraph:
         """The checks of dispatch, in the order of the specification's."""
         tokens = [token for _, token in (*inputs, *outputs)]
         if len(set(tokens)) != len(tokens):
@@ -279,8 +211,8 @@ class Scheduler:
             _matching(found["outputs"], graph.outputs, "dispatch.outputs"),
         )
         if trace.recorder is not None:
-            return _TracedGraph(graph, *matched, self, trace.key_of(self._context.token))
-        return _BoundGraph(graph, *matched)
+            return TracedGraph(graph, *matched, self, trace.key_of(self._context.token))
+        return BoundGraph(graph, *matched)
 
     def _tensor(self, token: bytes, path: str) -> Tensor:
         tensor = self._context.tensors.get(token)

@@ -23,6 +23,7 @@ from google.protobuf.message import Message
 from gpu_process import calls, recording
 from gpu_process.backends import Backend
 from gpu_process.context import Context, ContextEnded
+from gpu_process.poller import Poller
 from gpu_process.quotas import Quotas
 from gpu_process.recording import recorded_call
 from gpu_process.running_note import Running, Work
@@ -33,6 +34,7 @@ from ipc.channel import CONTEXT_METADATA, SERVER_OPTIONS, SESSION_METADATA, pair
 from ipc.codec import decode_token, encode_error, parse
 from ipc.errors import QuotaExceededError
 from ipc.generated.webnn.v1 import context_pb2
+from ipc.options import DEFAULT_SPIN_US
 from ipc.verdicts import BadMessage, BadMessageReason
 
 logger = logging.getLogger(__name__)
@@ -56,6 +58,11 @@ _UNARY: Mapping[str, tuple[type[Message], type[Message], _Call]] = {
         context_pb2.CreateTensorReply,
         calls.create_constant_tensor,
     ),
+    "DefineBindings": (
+        context_pb2.DefineBindingsRequest,
+        context_pb2.DefineBindingsReply,
+        calls.define_bindings,
+    ),
 }
 
 
@@ -64,6 +71,7 @@ class GpuService(_GenericRpcHandler):
 
     Attributes:
         address: gRPC's name of the socket.
+        poller: serves rings.
     """
 
     def __init__(
@@ -75,6 +83,7 @@ class GpuService(_GenericRpcHandler):
         report: Report = lambda _number, _reason, _field: None,
         in_place: bool = True,
         running: Running = lambda _session, _work=Work.COMMANDS: None,
+        spin_us: int = DEFAULT_SPIN_US,
         abort: Callable[[], object] = os.abort,
     ) -> None:
         """Nothing is served before `start`.
@@ -83,6 +92,7 @@ class GpuService(_GenericRpcHandler):
             report: told once for each session that has ended, in any thread.
             in_place: False keeps all graphs from memory that a renderer can change.
             running: told the number of the session that work begins for, and 0 when it is over.
+            spin_us: microseconds for which rings are polled before the thread that does it sleeps.
             abort: ends the process after an internal error; it may return in a test only.
         """
         self.address = f"unix:{run_directory / 'gpu.sock'}"
@@ -90,6 +100,7 @@ class GpuService(_GenericRpcHandler):
         self._report = report
         self._abort = abort
         self._shared = calls.Service(backends, in_place, running)
+        self.poller = Poller(spin_us / 1e6, self._guarded)
         self._sessions: dict[int, Session] = {}
         self._lock = threading.Lock()
         # A timeline holds a thread for as long as its context lives; all that quotas allow must find one.
@@ -124,7 +135,7 @@ class GpuService(_GenericRpcHandler):
 
     def adopt_session(self, number: int, sock: socket.socket) -> None:
         """Serve the renderer at the other end of `sock`, which is taken over; a session too many is closed at once."""
-        session = Session(number, sock, self.address, self._quotas, self._session_ended)
+        session = Session(number, sock, self.address, self._quotas, self._session_ended, self)
         with self._lock:
             admitted = len(self._sessions) < self._quotas.sessions
             if admitted:
@@ -155,6 +166,7 @@ class GpuService(_GenericRpcHandler):
             sessions = list(self._sessions.values())
         for session in sessions:
             session.end()
+        self.poller.stop()
         self._server.stop(grace=None).wait(_STOP_SECONDS)
         self._workers.shutdown(wait=False)  # a command that runs ends its thread when it is done
 
@@ -251,7 +263,7 @@ class GpuService(_GenericRpcHandler):
                     raise BadMessage(BadMessageReason.INVALID_TOKEN, CONTEXT_METADATA)
                 context = session.context(decode_token(context_token, CONTEXT_METADATA))
                 context.claim_timeline()
-                yield from execute_batches(context, batches, partial(self._running, session.number))
+                yield from execute_batches(context, batches, partial(self.running, session.number))
             except ContextEnded as ended:
                 logger.debug("session %d: %s", session.number, ended)  # the stream just ends
             finally:
@@ -260,7 +272,8 @@ class GpuService(_GenericRpcHandler):
             return
         verdict.abort()
 
-    def _running(self, number: int, begins: bool) -> None:
+    def running(self, number: int, begins: bool) -> None:
+        """Commands of a session are executed by this thread, or no more."""
         self._shared.running(number if begins else 0)
 
     def _guarded(self, work: Callable[[], None]) -> None:

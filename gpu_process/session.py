@@ -9,14 +9,17 @@ import select
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from gpu_process.backends import Backend
 from gpu_process.constants import ConstantRegions
 from gpu_process.context import Context, ContextEnded, SessionMemory
+from gpu_process.poller import Poller
 from gpu_process.pools import SlotPool
 from gpu_process.quotas import Account, Quotas
 from gpu_process.recording import session_socket
+from gpu_process.ring import RingParts, RingServer
 from ipc.channel import PROTOCOL_VERSION, TOKEN_BYTES, ChannelClosed, ChannelError, new_secret
 from ipc.generated.webnn.v1 import session_pb2
 from ipc.limits import SupportLimits
@@ -31,6 +34,16 @@ _REMEMBERED_ENDS = 4096
 
 Report = Callable[[int, str, str], None]
 """Tells the host that a session has ended: its number, the reason of a bad message or "", the offending field or ""."""
+
+
+class RingService(Protocol):
+    """What serves rings."""
+
+    @property
+    def poller(self) -> Poller: ...
+
+    def running(self, number: int, begins: bool, /) -> None:
+        """Commands of a session are executed, or no more."""
 
 
 class Cancellable(Protocol):
@@ -52,7 +65,15 @@ class Session:
         builds, calls: what it has under way.
     """
 
-    def __init__(self, number: int, sock: socket.socket, address: str, limit: Quotas, report: Report) -> None:
+    def __init__(
+        self,
+        number: int,
+        sock: socket.socket,
+        address: str,
+        limit: Quotas,
+        report: Report,
+        rings: RingService,
+    ) -> None:
         """Takes over the socket. `run` must be called then, in a thread of the session's own."""
         self.number = number
         self.limit = limit
@@ -63,6 +84,7 @@ class Session:
         self._secret = new_secret()
         self._address = address
         self._report = report
+        self._rings = rings
         self._lock = threading.Lock()  # for the tables and the end
         self._receiving = threading.Lock()
         self._greeted = False
@@ -92,16 +114,39 @@ class Session:
 
         Raises:
             QuotaExceededError: it has too many.
+            MemoryError: the system has no memory left for its ring, or no descriptors.
             SessionEnded: it is gone.
         """
         self._context_count.charge(1)
         context = Context(backend, limits, carrier, self._memory, self.limit, in_place=in_place)
         with self._lock:
-            if not self._ended:
-                self._contexts[context.token] = context
-                return context
-        self._context_count.credit(1)
-        raise SessionEnded
+            if self._ended:
+                self._context_count.credit(1)
+                raise SessionEnded
+            self._contexts[context.token] = context
+        if carrier == "ring":
+            try:
+                self._open_ring(context)
+            except BaseException:
+                self.end_context(context)
+                raise
+        return context
+
+    def _open_ring(self, context: Context) -> None:
+        """Hand over the ring of a new context, before the renderer hears of the context, and serve it."""
+        parts = RingParts()
+        offered = session_pb2.RingOffered(context=context.token, size=parts.size)
+        try:
+            self._send(session_pb2.SessionMessage(ring_offered=offered), *parts.descriptors())
+        except BaseException:
+            parts.close()
+            raise
+        finally:
+            parts.sent()
+        running = partial(self._rings.running, self.number)
+        server = RingServer(context, parts.end, parts.doorbell, running, self.close_for, parts.close)
+        self._rings.poller.add(server)
+        context.when_ended(partial(self._rings.poller.remove, server))
 
     def context(self, token: bytes) -> Context:
         """The context of that name.
@@ -238,6 +283,8 @@ class Session:
                 while not self._ended and (received := self._socket.receive_nowait()) is not None:
                     self._handle(*received)
             except ChannelClosed as error:
+                # An empty packet looks like the end and may be taken by a call's thread: our own would wait for ever.
+                self.end()
                 raise SessionEnded from error
             except ChannelError as error:
                 logger.warning("session %d: %s", self.number, error)

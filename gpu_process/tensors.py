@@ -7,7 +7,7 @@ changing under it is in a private array; the two are brought in line when one is
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,8 @@ class Tensor:
 
     Attributes:
         token: its name in the session.
-        slot: shared memory, or None.
+        slots: shared memory, the places that it can be in; none where it is private.
+        place: index of the slot that it is in.
         failure: why its content is not there: the dispatch that should have made it failed.
         bindings: ids of the bindings that it is part of.
     """
@@ -56,19 +57,21 @@ class Tensor:
         "_private_is_current",
         "_shared",
         "_shared_is_current",
+        "_views",
         "bindings",
         "descriptor",
         "failure",
+        "place",
         "readable",
-        "slot",
+        "slots",
         "token",
         "writable",
     )
 
     def __init__(
-        self, token: bytes, descriptor: Descriptor, *, readable: bool, writable: bool, slot: Slot | None
+        self, token: bytes, descriptor: Descriptor, *, readable: bool, writable: bool, slots: Sequence[Slot] = ()
     ) -> None:
-        """Without a slot, the private memory is taken at once.
+        """Without slots, the private memory is taken at once.
 
         Raises:
             MemoryError: there is no room for it.
@@ -77,16 +80,18 @@ class Tensor:
         self.descriptor = descriptor
         self.readable = readable
         self.writable = writable
-        self.slot = slot
+        self.slots = tuple(slots)
+        self.place = 0
         self.failure: OperationError | None = None
         self.bindings: set[int] = set()
-        self._shared = None if slot is None else _as_array(slot.memory, descriptor)
-        self._private = private_zeros(descriptor) if slot is None else None
+        self._views = [_as_array(slot.memory, descriptor) for slot in slots]
+        self._shared = self._views[0] if slots else None
+        self._private = None if slots else private_zeros(descriptor)
         self._shared_is_current = self._shared is not None
         self._private_is_current = self._private is not None
 
     def array(self, in_place: bool) -> Array:
-        """The array to bind: the shared one if that is allowed and there is one. It stays the same for good."""
+        """The array to bind: the shared one if that is allowed and there is one. It stays the same in each place."""
         if in_place and self._shared is not None:
             return self._shared
         if self._private is None:
@@ -114,9 +119,25 @@ class Tensor:
         self._shared_is_current = shared
         self._private_is_current = not shared
 
-    def written_in_slot(self) -> None:
-        """The renderer has written the slot."""
+    @property
+    def is_current_in_slot(self) -> bool:
+        """Whether reading its slot needs no copy before."""
+        return self._shared_is_current
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it has slots."""
+        return self._shared is not None
+
+    def written_in_slot(self, place: int) -> None:
+        """The renderer has written a slot, which is where the tensor is from here on."""
         self.failure = None
+        self.move(place)
+
+    def move(self, place: int) -> None:
+        """What the slot `place` holds is its content from here on."""
+        self.place = place
+        self._shared = self._views[place]
         self._shared_is_current = True
         self._private_is_current = False
 

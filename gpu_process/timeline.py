@@ -124,13 +124,14 @@ def _dispatch(context: Context, dispatch: timeline_pb2.Dispatch) -> None:
         scheduler.define(
             binding,
             decode_token(dispatch.graph, "dispatch.graph"),
-            _named(dispatch.inputs, "dispatch.inputs"),
-            _named(dispatch.outputs, "dispatch.outputs"),
+            decode_named(dispatch.inputs, "dispatch.inputs"),
+            decode_named(dispatch.outputs, "dispatch.outputs"),
         )
     scheduler.dispatch(binding)
 
 
-def _named(bindings: Iterable[timeline_pb2.TensorBinding], path: str) -> NamedTokens:
+def decode_named(bindings: Iterable[timeline_pb2.TensorBinding], path: str) -> NamedTokens:
+    """Names with tokens, in their order."""
     return [(item.name, decode_token(item.tensor, f"{path}.tensor")) for item in bindings]
 
 

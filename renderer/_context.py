@@ -217,7 +217,8 @@ class ContextCore(ContextState):
     def _begin_read(self, tensor: MLTensor, target: Array | None) -> Read:
         descriptor = tensor._descriptor
         if target is None:
-            return Read(self._timeline.read(tensor._handle), tensor._reads, lambda data: read_only(data, descriptor))
+            handle = self._timeline.read(tensor._handle, view=True)
+            return Read(handle, tensor._reads, lambda data: read_only(data, descriptor))
         handle = self._timeline.read(tensor._handle, head(target, descriptor))
         return Read(handle, tensor._reads, lambda _: target)
 
@@ -261,11 +262,13 @@ class ContextCore(ContextState):
             self._session.withdraw(token)
 
     def _add_tensor(self, info: context_pb2.TensorInfo, descriptor: Descriptor, **uses: bool) -> MLTensor:
-        slot = None
-        if info.HasField("slot"):
-            with self._session.distrusting():
-                slot = self._session.slot(info.slot.region, info.slot.offset, descriptor.byte_length)
-        tensor = MLTensor(self, ClientTensor(info.token, descriptor.byte_length, slot), descriptor, **uses)
+        with self._session.distrusting():
+            slots = [
+                self._session.slot(slot.region, slot.offset, descriptor.byte_length)
+                for name, slot in (("slot", info.slot), ("spare", info.spare))
+                if info.HasField(name)
+            ]
+        tensor = MLTensor(self, ClientTensor(info.token, descriptor.byte_length, *slots), descriptor, **uses)
         self._add(tensor, self._tensors)
         return tensor
 

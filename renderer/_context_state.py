@@ -44,6 +44,7 @@ class ContextOptions:
     accelerated: bool
     carrier: str
     experimental_int4: bool
+    spin_us: int
 
 
 class ContextState(Owned):
@@ -60,8 +61,14 @@ class ContextState(Owned):
         self._device_note = info.device_note
         with session.distrusting():
             self._limits = decode_limits(info.limits)
+            ring = session.ring(info.token) if options.carrier == "ring" else None
         self._timeline: TimelineClient = connect(
-            options.carrier, session.stub, (*session.metadata, (CONTEXT_METADATA, info.token)), session.fail
+            options.carrier,
+            session.stub,
+            (*session.metadata, (CONTEXT_METADATA, info.token)),
+            session.fail,
+            ring=ring,
+            spin_us=options.spin_us,
         )
         self._lock = threading.Lock()
         self._losing = threading.Lock()  # taken by whoever loses the context, and never released

@@ -23,7 +23,7 @@ from renderer._tracing import traced
 Context = TypeVar("Context", bound=ContextCore)
 
 POWER_PREFERENCES = ("default", "high-performance", "low-power")
-_OF_RENDERER = {"backend", "carrier"}  # options that mean something where the host is another's
+_OF_RENDERER = {"backend", "carrier", "spin_us"}  # options that mean something where the host is another's
 
 
 class MLCore(Owned):
@@ -36,8 +36,8 @@ class MLCore(Owned):
 
         Args:
             socket: the broker's socket of a host that runs already; without it a host process is started.
-            options: how the host runs: the members of `ipc.options.HostOptions`. Beside `socket` only `backend` and
-                `carrier`, the defaults of contexts.
+            options: how the host runs: the members of `ipc.options.HostOptions`. Beside `socket` only `backend`,
+                `carrier` and `spin_us`, the defaults of contexts.
 
         Raises:
             MLTypeError: an option is unknown or has a wrong value.
@@ -96,6 +96,7 @@ class MLCore(Owned):
             accelerated=bool(accelerated),
             carrier=to_choice(self._options.carrier if carrier is None else carrier, CARRIERS, "carrier"),
             experimental_int4=bool(experimental_int4),
+            spin_us=self._options.spin_us,
         )
         if not isinstance(backend, str | None):
             raise MLTypeError(f"backend: a name, not {backend!r}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -28,6 +29,8 @@ from ipc.codec import decode_error
 from ipc.errors import InvalidStateError, NotSupportedError
 from ipc.generated.webnn.v1 import context_pb2_grpc, session_pb2
 from ipc.shared_memory import Region, map_pool
+from ipc.timeline import RingParts
+from ipc.timeline.ring import RendererBells
 from ipc.verdicts import BadMessage
 from renderer._lanes import Lane
 from renderer._promises import Promise
@@ -74,6 +77,7 @@ class Session:
         self._watcher = watcher
         self._channel: grpc.Channel | None = None
         self._regions: dict[bytes, Region] = {}
+        self._rings: dict[bytes, RingParts] = {}  # that no context has taken yet
         self._calls, self._builds = Lane(CALLS), Lane(BUILDS)
         self._receiving = threading.Lock()
         self._reason: str | None = None
@@ -142,6 +146,16 @@ class Session:
         if token not in self._regions:
             self._drain()
         return self._regions[token].view(offset, length)
+
+    def ring(self, context: bytes) -> RingParts:
+        """The ring of a new context, whose packet precedes the reply that names the context.
+
+        Raises:
+            KeyError: there is none.
+        """
+        if context not in self._rings:
+            self._drain()
+        return self._rings.pop(context)
 
     @contextlib.contextmanager
     def distrusting(self) -> Iterator[None]:
@@ -226,6 +240,14 @@ class Session:
                     self._regions[offered.token] = map_pool(descriptors[0], offered.size)
                 finally:
                     os.close(descriptors[0])
+            case "ring_offered":
+                region, doorbell, bell = descriptors
+                bells = RendererBells(doorbell, socket.socket(fileno=bell))
+                try:
+                    parts = RingParts(map_pool(region, message.ring_offered.size), bells)
+                finally:
+                    os.close(region)
+                self._rings[message.ring_offered.context] = parts
             case "region_withdrawn":
                 self._regions.pop(message.region_withdrawn.token, None)
             case "closed":

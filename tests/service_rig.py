@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -33,7 +34,8 @@ from ipc.graph import ConstantSource, Graph, Operation
 from ipc.operators import REGISTRY, infer_outputs
 from ipc.operators._support import declared_limits
 from ipc.shared_memory import Region, map_pool, seal_constants
-from ipc.timeline import ClientTensor, TimelineClient, connect
+from ipc.timeline import ClientTensor, RingParts, TimelineClient, connect
+from ipc.timeline.ring import RendererBells
 
 SECONDS = 20.0
 CARRIERS = {
@@ -131,6 +133,7 @@ class RawRenderer:
         self.stub = context_pb2_grpc.WebNNStub(self.channel)  # type: ignore[no-untyped-call]
         self.metadata: tuple[tuple[str, Any], ...] = ((SESSION_METADATA, self.granted.secret),)
         self.regions: dict[bytes, Region] = {}
+        self.rings: dict[bytes, RingParts] = {}
 
     def say(self, *fds: int, **message: Any) -> None:
         self.socket.send(session_pb2.SessionMessage(**message), fds, timeout=SECONDS)
@@ -168,10 +171,25 @@ class RawRenderer:
 
     def region(self, token: bytes) -> Region:
         while token not in self.regions:
-            message, fds = self.socket.receive(SECONDS)
+            self._take_offer()
+        return self.regions[token]
+
+    def ring(self, context: bytes) -> RingParts:
+        while context not in self.rings:
+            self._take_offer()
+        return self.rings[context]
+
+    def _take_offer(self) -> None:
+        message, fds = self.socket.receive(SECONDS)
+        if message.HasField("ring_offered"):
+            region, doorbell, bell = fds
+            bells = RendererBells(doorbell, socket.socket(fileno=bell))
+            offered = message.ring_offered
+            self.rings[offered.context] = RingParts(map_pool(region, offered.size), bells)
+            os.close(region)
+        else:
             self.regions[message.region_offered.token] = map_pool(fds[0], message.region_offered.size)
             os.close(fds[0])
-        return self.regions[token]
 
     def closed(self) -> tuple[str, str]:
         """Why the service has closed the session: reason and field, or two empty strings; waits for it."""
@@ -198,7 +216,8 @@ class RawContext:
         self.metadata = (*renderer.metadata, (CONTEXT_METADATA, token))
 
     def connect(self) -> TimelineClient:
-        return connect(self.carrier, self.renderer.stub, self.metadata, self.broken.put)
+        ring = self.renderer.ring(self.token) if self.carrier == "ring" else None
+        return connect(self.carrier, self.renderer.stub, self.metadata, self.broken.put, ring=ring)
 
     def create_tensor_reply(self, descriptor: Descriptor = FLOAT, after: int = 0, **usage: bool) -> Any:
         request = context_pb2.CreateTensorRequest(
@@ -210,10 +229,12 @@ class RawContext:
         reply = self.create_tensor_reply(descriptor, readable=readable, writable=writable)
         assert reply.HasField("tensor"), reply
         info = reply.tensor
-        slot = None
-        if info.HasField("slot"):
-            slot = self.renderer.region(info.slot.region).view(info.slot.offset, descriptor.byte_length)
-        return ClientTensor(info.token, descriptor.byte_length, slot)
+        slots = [
+            self.renderer.region(getattr(info, name).region).view(getattr(info, name).offset, descriptor.byte_length)
+            for name in ("slot", "spare")
+            if info.HasField(name)
+        ]
+        return ClientTensor(info.token, descriptor.byte_length, *slots)
 
     def constant_tensor_reply(self, descriptor: Descriptor, region: bytes, offset: int = 0) -> Any:
         request = context_pb2.CreateConstantTensorRequest(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -41,15 +40,16 @@ class Place:
 
     Attributes:
         index: number of the slot among the tensor's.
+        shared: its bytes; None where they are not shared.
         last_use: number of the last command issued that touches it.
         last_read: number of the last read issued of it.
         unread: reads that were sent and whose bytes are still in it; for the carrier `stream`.
     """
 
-    __slots__ = ("_memory", "index", "last_read", "last_use", "unread")
+    __slots__ = ("index", "last_read", "last_use", "shared", "unread")
 
     def __init__(self, memory: memoryview | None, index: int) -> None:
-        self._memory = memory
+        self.shared = memory
         self.index = index
         self.last_use = 0
         self.last_read = 0
@@ -60,11 +60,11 @@ class Place:
         """Its bytes.
 
         Raises:
-            ValueError: it is not in shared memory.
+            ValueError: they are not shared.
         """
-        if self._memory is None:
+        if self.shared is None:
             raise ValueError("the tensor has no slot in shared memory")
-        return self._memory
+        return self.shared
 
 
 class ClientTensor:
@@ -85,6 +85,11 @@ class ClientTensor:
         self.byte_length = byte_length
         self.place = Place(slot, 0)
         self.spare = None if spare is None else Place(spare, 1)
+
+    @property
+    def slot(self) -> memoryview | None:
+        """Its bytes, where they are in shared memory."""
+        return self.place.shared
 
     def move(self, completed: int) -> Place | None:
         """Move into the spare slot; None if there is none, or commands after `completed` use it."""

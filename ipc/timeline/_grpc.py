@@ -20,7 +20,7 @@ from ipc.channel import CONTEXT_METADATA
 from ipc.codec import CodecError, decode_error
 from ipc.errors import MLError
 from ipc.generated.webnn.v1 import timeline_pb2
-from ipc.timeline._client import Binding, Bindings, Broken, ClientTensor, Failure, Place, bytes_of, copy
+from ipc.timeline._client import Binding, Bindings, Broken, ClientTensor, Failure, bytes_of, copy
 from ipc.timeline.limits import MAX_BATCH_BYTES, MAX_COMMANDS, chunks
 from ipc.verdicts import BadMessageReason
 
@@ -210,7 +210,7 @@ class GrpcTimeline:
         for tensor in binding.tensors:
             tensor.place.last_use = sequence
 
-    def read(self, tensor: ClientTensor, into: memoryview | None = None, *, view: bool = False) -> ReadHandle:
+    def read(self, tensor: ClientTensor, into: memoryview | None = None, *, view: bool = False) -> _Handle:
         if into is not None:
             into = into.cast("B")
             if into.nbytes != tensor.byte_length:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from gpu_process.backends import BackendError
+from gpu_process.running_note import Work
 from gpu_process.service import GpuService
 from ipc.channel import (
     MAX_MESSAGE_BYTES,
@@ -226,7 +227,7 @@ def test_a_context_has_the_limits_of_its_backend(rig: Rig, renderer: RawRenderer
     assert DataType.INT4 in extended.constant.data_types
 
 
-@pytest.mark.parametrize("changes", [{"backend": "cuda"}, {"carrier": context_pb2.CARRIER_RING}])
+@pytest.mark.parametrize("changes", [{"backend": "cuda"}])
 def test_what_it_does_not_have_is_not_supported(renderer: RawRenderer, changes: dict[str, Any]) -> None:
     assert renderer.create_context_reply(**changes).error.code == common_pb2.ERROR_CODE_NOT_SUPPORTED
 
@@ -675,14 +676,17 @@ def test_by_default_the_process_really_ends() -> None:
 
 
 def test_it_is_told_whose_work_begins_and_ends(tmp_path: Path) -> None:
-    told: list[int] = []
-    with running(tmp_path, running=told.append) as rig:
+    told: list[tuple[int, Work]] = []
+    with running(tmp_path, running=lambda session, work=Work.COMMANDS: told.append((session, work))) as rig:
         context = rig.renderer().context()
         timeline = context.connect()
         context.build(unary("relu"))
         timeline.read(context.tensor()).result(SECONDS)
         timeline.fail(InvalidStateError("over"))
-    assert told == [1, 0, 1, 0]
+    assert [session for session, _ in told if session] == [1] * sum(bool(session) for session, _ in told)
+    assert told[0] == (1, Work.BUILD)
+    assert (1, Work.COMMANDS) in told
+    assert told[-1][0] == 0
 
 
 def test_the_service_can_use_itself(tmp_path: Path) -> None:

@@ -19,16 +19,15 @@ VECTOR = Descriptor(DataType.FLOAT32, (4,))
 def _shared() -> Tensor:
     pool = SlotPool(lambda token, fd, size: None)
     slot = pool.allocate(VECTOR.byte_length, renderer_may_write=True)
-    return Tensor(new_token(), VECTOR, readable=True, writable=True, slot=slot)
+    return Tensor(new_token(), VECTOR, readable=True, writable=True, slots=[slot])
 
 
 def _slot_of(tensor: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    assert tensor.slot is not None
-    return tensor.slot.memory.view(np.float32)
+    return tensor.slots[0].memory.view(np.float32)
 
 
 def test_without_sharing_there_is_one_place() -> None:
-    tensor = Tensor(new_token(), VECTOR, readable=True, writable=True, slot=None)
+    tensor = Tensor(new_token(), VECTOR, readable=True, writable=True)
     assert tensor.array(in_place=True) is tensor.array(in_place=False)
     assert not tensor.content().any()
 
@@ -41,14 +40,14 @@ def test_a_private_array_is_aligned() -> None:
 def test_a_graph_on_private_memory_sees_what_was_written() -> None:
     tensor = _shared()
     _slot_of(tensor)[:] = 5
-    tensor.written_in_slot()
+    tensor.written_in_slot(0)
     tensor.make_current(in_place=False)
     assert tensor.array(in_place=False).tolist() == [5] * 4
 
 
 def test_a_graph_on_private_memory_does_not_see_the_slot_change_later() -> None:
     tensor = _shared()
-    tensor.written_in_slot()
+    tensor.written_in_slot(0)
     tensor.make_current(in_place=False)
     _slot_of(tensor)[:] = 9
     tensor.make_current(in_place=False)
@@ -75,7 +74,7 @@ def test_what_a_graph_made_in_place_is_read_by_one_that_must_not() -> None:
 def test_arrays_stay_the_same_for_good() -> None:
     tensor = _shared()
     shared, private = tensor.array(in_place=True), tensor.array(in_place=False)
-    tensor.written_in_slot()
+    tensor.written_in_slot(0)
     tensor.make_current(in_place=False)
     tensor.made_by_graph(in_place=True)
     assert tensor.array(in_place=True) is shared
@@ -85,13 +84,13 @@ def test_arrays_stay_the_same_for_good() -> None:
 def test_writing_ends_a_failure() -> None:
     tensor = _shared()
     tensor.failure = OperationError("it failed")
-    tensor.written_in_slot()
+    tensor.written_in_slot(0)
     assert tensor.failure is None
 
 
 def test_packed_tensors_are_bytes() -> None:
     packed = Descriptor(DataType.INT4, (3,))
-    tensor = Tensor(new_token(), packed, readable=True, writable=True, slot=None)
+    tensor = Tensor(new_token(), packed, readable=True, writable=True)
     tensor.write(memoryview(b"\x21\x03"), 0)
     assert tensor.content().tobytes() == b"\x21\x03"
 

@@ -37,7 +37,7 @@ def connect_ring(
                 known()
 
         try:
-            stub.DefineBindings.future(request, metadata=metadata).add_done_callback(settle)  # type: ignore[attr-defined]
+            stub.DefineBindings.future(request, metadata=metadata).add_done_callback(settle)
         except ValueError as error:  # gRPC's word for a channel that was closed in this moment
             broken(f"bindings can't be defined: {error}")
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import select
-import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -282,7 +281,9 @@ class RingTimeline:
                     raise TimeoutError
                 if not self._is_broken and self._driving.acquire(blocking=False):
                     self._drive(left)
-                else:
+                    continue
+                self._tell_driver()
+                if not satisfied():
                     sleeper.acquire(timeout=-1 if left is None else left)
         finally:
             with self._lock:
@@ -315,6 +316,14 @@ class RingTimeline:
     def _arm(self) -> bool:
         """Have the bell rung for what comes next; False if it has come meanwhile. With the lock."""
         return self._failure.error is not None or self._end.wake_at(self._core.interest())
+
+    def _tell_driver(self) -> None:
+        """Whoever drives may have gone to sleep until something later, or for nothing at all."""
+        with self._lock:
+            while not self._arm():
+                self._advance()
+                if self._is_broken:
+                    return
 
     def _advance(self) -> None:
         """Take what has come. With the lock."""
@@ -352,10 +361,8 @@ class RingTimeline:
                 read.call_back()
         if core.has_unknown and not self._defining:
             self._tell()
-        if core.waiting and self._driving.locked():
-            with self._lock:  # whoever drives may sleep until something later
-                while not self._arm():
-                    self._advance()
+        if (core.waiting or self._expecting) and self._driving.locked():
+            self._tell_driver()
         if self._is_left_alone():
             self._listener_is_needed.set()
             if self._listener is None:
@@ -375,6 +382,7 @@ class RingTimeline:
             with self._lock:
                 self._defining = False
                 self._core.known(definitions)
+            self._tell_driver()  # who may have found nothing to be woken for
             self._tend()
 
         self._define(definitions, known)

@@ -138,9 +138,7 @@ class RingCore:
         self._staged_bytes += data.nbytes
         place.last_use = self.sequence
 
-    def bind(
-        self, graph: bytes, inputs: Mapping[str, ClientTensor], outputs: Mapping[str, ClientTensor]
-    ) -> Binding:
+    def bind(self, graph: bytes, inputs: Mapping[str, ClientTensor], outputs: Mapping[str, ClientTensor]) -> Binding:
         """The binding of a graph with these tensors; the GPU process is to be told of a new one, see `unknown`."""
         binding, is_new = self._bindings.find(graph, inputs, outputs)
         if is_new:

@@ -24,7 +24,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         yield rig
 
 
-@pytest.fixture(params=["inline", "stream"])
+@pytest.fixture(params=["inline", "stream", "ring"])
 def context(rig: Rig, request: pytest.FixtureRequest) -> Iterator[RawContext]:
     renderer = rig.renderer()
     yield renderer.context(request.param)
@@ -181,7 +181,7 @@ def test_a_graph_is_built_after_the_commands_that_were_issued_before(
     assert context.build(unary("relu"), after=timeline.sequence)
 
 
-@pytest.mark.parametrize("carrier", ["inline", "stream"])
+@pytest.mark.parametrize("carrier", ["inline", "stream", "ring"])
 def test_a_failed_dispatch_poisons_its_outputs_until_they_are_written(tmp_path: Path, carrier: str) -> None:
     with running(tmp_path, FailingBackend()) as rig:
         context = rig.renderer().context(carrier)
@@ -198,7 +198,7 @@ def test_a_failed_dispatch_poisons_its_outputs_until_they_are_written(tmp_path: 
         timeline.fail(InvalidStateError("the test is over"))
 
 
-@pytest.mark.parametrize("carrier", ["inline", "stream"])
+@pytest.mark.parametrize("carrier", ["inline", "stream", "ring"])
 def test_fail_fails_what_is_pending_and_what_comes(tmp_path: Path, carrier: str) -> None:
     backend = GatedBackend()
     with running(tmp_path, backend) as rig:
