@@ -111,6 +111,7 @@ def _start(
         report=report_bad_message,
         in_place=backend_options.in_place,
         running=endowment.note.write,
+        spin_us=options.spin_us,
     )
     service.start()
     service.warm_up()
