@@ -8,6 +8,7 @@ from typing import Final
 
 from gpu_process.quotas import Quotas
 from gpu_process.sandbox import Level, Mode, Role, SandboxSpec
+from ipc.faults import Plan
 from ipc.options import HostOptions
 
 # Of gRPC, of a backend's pool, and of the sandbox's own processes.
@@ -21,7 +22,7 @@ def sandbox_spec(options: HostOptions, backends: Sequence[str], run_directory: P
     """The sandbox of a GPU process with `backends`, whose sockets are in `run_directory`; call it outside.
 
     Raises:
-        ValueError: a quota is unknown or negative.
+        ValueError: a quota is unknown or negative, or the plan of faults is not of its grammar.
     """
     quotas = Quotas.of(options.quotas)
     return SandboxSpec(
@@ -32,6 +33,7 @@ def sandbox_spec(options: HostOptions, backends: Sequence[str], run_directory: P
         memory_limit=options.memory_limit,
         max_threads=quotas.sessions * (1 + quotas.contexts + quotas.calls) + options.threads + _OTHER_THREADS,
         max_descriptors=_MAX_DESCRIPTORS,
+        deny=Plan.parse(options.faults).denied,
     )
 
 

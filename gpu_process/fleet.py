@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import logging
 import os
@@ -142,7 +143,10 @@ class Fleet:
 
     def _start(self, group: tuple[str, ...]) -> ProcessHandle:
         launcher = self._launcher_for(group)
-        return ProcessHandle(next(self._numbers), self._loop, launcher, self._run_directory, self._options, self._owner)
+        number = next(self._numbers)
+        process = ProcessHandle(number, self._loop, launcher, self._run_directory, self._options, self._owner)
+        self._options = dataclasses.replace(self._options, faults="")  # as its launcher does: they were for the first
+        return process
 
     def _launcher_for(self, group: tuple[str, ...]) -> LauncherHandle:
         for launcher in self._launchers:

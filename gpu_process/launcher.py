@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import gc
 import importlib
 import os
@@ -131,6 +132,7 @@ class Launcher:
                     spec.run_directory,
                 )
             os.close(reader)
+            self._options = dataclasses.replace(self._options, faults="")  # they were for the first
             child = _Child(process, pid, os.pidfd_open(pid), writer, group)
             self._children[process] = child
             self._loop.watch(child.exit, lambda: self._reap(child))

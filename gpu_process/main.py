@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gpu_process import recording
+from gpu_process import faults, recording
 from gpu_process.backends import BackendError, BackendOptions, load_backend
 from gpu_process.exit_status import EXIT_START_FAILED
 from gpu_process.quotas import Quotas
@@ -27,6 +27,7 @@ from gpu_process.sandbox import (
 from gpu_process.service import GpuService
 from ipc import trace
 from ipc.channel import ChannelClosed, MessageSocket
+from ipc.faults import Plan
 from ipc.generated.webnn.v1.session_pb2 import (
     Attempted,
     GpuReply,
@@ -98,6 +99,9 @@ def _start(
     backends = {name: load_backend(name, backend_options) for name in names}
     for backend in backends.values():
         backend.warm_up()
+    plan = Plan.parse(options.faults)
+    if plan.faults:
+        backends = faults.disturb_backends(plan, backends)
     endowment.note.map()
 
     def report_bad_message(session: int, reason: str, field: str) -> None:
@@ -115,6 +119,8 @@ def _start(
     )
     service.start()
     service.warm_up()
+    if plan.faults:
+        faults.disturb_process(plan)
     recording.start(options, process, backends)
     report = lock_in(spec, supervisor=endowment.supervisor)
     endowment.supervisor.close()  # whoever held it could answer for the host

@@ -69,7 +69,12 @@ class Renderers:
                 self._loop,
                 request,
                 streams,
-                ["--socket", str(door), f"--trace-fd={self._options.trace}", *request.arguments],
+                [
+                    f"--socket={door}",
+                    f"--trace-fd={self._options.trace}",
+                    f"--inject={self._options.faults}",
+                    *request.arguments,
+                ],
                 self._run_directory,
                 self._options,
                 self,

@@ -7,6 +7,7 @@ the peer does to a shared socket, no call here waits longer than it was told to.
 from __future__ import annotations
 
 import array
+import contextlib
 import errno
 import os
 import secrets
@@ -15,7 +16,7 @@ import socket
 import struct
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
@@ -198,6 +199,11 @@ class MessageSocket(Generic[Inbound, Outbound]):
                 os.close(fd)
             raise
 
+    def shut_down(self) -> None:
+        """Let both ends see the end of the stream; the descriptor stays open, so that nobody else's gets its number."""
+        with contextlib.suppress(OSError):  # it has ended already
+            self._sock.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Close the socket; idempotent."""
         self._sock.close()
@@ -308,6 +314,10 @@ SERVER_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
 """Of every gRPC server."""
 
 
+interceptors: Final[list[grpc.StreamStreamClientInterceptor[Any, Any]]] = []
+"""Of every gRPC channel that is opened from here on; for `ipc.faults`."""
+
+
 def open_grpc_channel(address: str) -> grpc.Channel:
     """A gRPC channel to `address`, which must be that of a Unix domain socket.
 
@@ -318,4 +328,5 @@ def open_grpc_channel(address: str) -> grpc.Channel:
 
     if not address.startswith("unix:"):
         raise ValueError(f"address {address!r} is not that of a Unix domain socket")
-    return grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+    channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+    return grpc.intercept_channel(channel, *interceptors) if interceptors else channel

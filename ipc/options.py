@@ -51,6 +51,7 @@ class HostOptions:
         crash_limit: recent crashes that nobody caused after which a backend is disabled.
         forgive_after: seconds without a crash that make up for one.
         charge_limit: crashes caused by one renderer after which it gets no more sessions.
+        faults: what is to go wrong on purpose, in the grammar of `ipc.faults`.
         log_level: of the host and its GPU processes.
         trace: descriptor that every process appends its trace to, see `ipc.trace`; 0 for none.
         recording: descriptor that GPU processes append what crosses the boundary to, see `ipc.recording`; 0 for none.
@@ -73,6 +74,7 @@ class HostOptions:
     crash_limit: int = 3  # Chromium: kGpuFallbackCrashCount
     forgive_after: float = 300.0  # Chromium: kForgiveGpuCrashMinutes
     charge_limit: int = 2
+    faults: str = ""
     log_level: str = "warning"
     trace: int = 0
     recording: int = 0

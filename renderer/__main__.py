@@ -17,6 +17,10 @@ def main() -> int:
     """Run one command; 0 success, 1 the work failed, 2 wrong usage."""
     options = _parser().parse_args()
     trace.start(options.trace_fd, trace.Role.RENDERER)
+    if options.inject:
+        from ipc import faults
+
+        faults.install(faults.Plan.parse(options.inject), "renderer")
     try:
         return int(options.command(options))
     except MLError as error:
@@ -30,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m renderer", description=__doc__)
     parser.add_argument("--socket", required=True, type=Path, help="that of `python -m gpu_process --socket PATH`")
     parser.add_argument("--trace-fd", type=int, default=0, metavar="FD", help="append-only, for this process's trace")
+    parser.add_argument("--inject", default="", metavar="SPEC", help="what is to go wrong, see ipc.faults")
     commands = parser.add_subparsers(required=True)
 
     demo = commands.add_parser("demo", help="classify handwritten digits")

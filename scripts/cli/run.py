@@ -10,9 +10,10 @@ import typer
 
 from gpu_process.backends import DEFAULT_BACKEND
 from gpu_process.sandbox import Level
+from ipc.faults import FaultError, Plan
 from ipc.options import HostOptions
 from scripts.cli._options import Backend, Preload, Record, RendererSandbox, Sandbox, Trace
-from scripts.cli._output import fail, progress
+from scripts.cli._output import fail, progress, wrong_usage
 from scripts.owned_host import owned_host
 from scripts.recording import recording
 from scripts.simulator import SimulatorError
@@ -27,6 +28,9 @@ def run(
     renderer_sandbox: RendererSandbox = Level.STRICT,
     read: Annotated[
         list[Path] | None, typer.Option(metavar="PATH", exists=True, help="A file or folder that the script may read.")
+    ] = None,
+    inject: Annotated[
+        list[str] | None, typer.Option(metavar="SPEC", help="What is to go wrong; the grammar is in docs/faults.md.")
     ] = None,
     preload: Preload = None,
     trace: Trace = None,
@@ -43,6 +47,7 @@ def run(
                 backend=backend,
                 sandbox=sandbox.value,
                 preload=tuple(preload or ()),
+                faults=_plan(inject or []),
                 trace=traced,
                 recording=recorded,
             )
@@ -54,3 +59,12 @@ def run(
     if finished.reason:
         progress.print(f"error: the renderer was {finished.reason}", markup=False)
     sys.exit(finished.exit_code if finished.exit_code >= 0 else 128 - finished.exit_code)
+
+
+def _plan(items: list[str]) -> str:
+    plan = ";".join(items)
+    try:
+        Plan.parse(plan)
+    except FaultError as error:
+        wrong_usage(str(error))
+    return plan
