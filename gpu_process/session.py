@@ -89,6 +89,7 @@ class Session:
         self._receiving = threading.Lock()
         self._greeted = False
         self._ended = False
+        self._verdict = ("", "")  # reason and field of the bad message that ends it
         self._contexts: dict[bytes, Context] = {}
         self._ended_contexts: dict[bytes, None] = {}
         self._context_count = Account("contexts", limit.contexts)
@@ -231,19 +232,22 @@ class Session:
     def close_for(self, bad: BadMessage) -> None:
         """End the session because of what it sent: it is told why, and so is the host."""
         logger.warning("session %d: bad message: %s: %r", self.number, bad.reason, bad.field)
+        # Kept before the renderer is told: it may close its end, so that another thread ends the session first.
+        self._verdict = (bad.reason.value, bad.field)
         closed = session_pb2.SessionClosed(reason=bad.reason.value, field=bad.field)
         try:
             self._socket.send(session_pb2.SessionMessage(closed=closed), timeout=0)
         except (ChannelClosed, ChannelError, TimeoutError) as error:
             logger.info("session %d does not hear why it ends: %s", self.number, error)
-        self.end(bad.reason.value, bad.field)
+        self.end()
 
-    def end(self, reason: str = "", field: str = "") -> None:
+    def end(self) -> None:
         """End the session and free what it owns, after the commands that are running. Idempotent, never waits."""
         with self._lock:
             if self._ended:
                 return
             self._ended = True
+            reason, field = self._verdict
             contexts = list(self._contexts.values())
             calls = list(self._calls_in_flight)
         try:
