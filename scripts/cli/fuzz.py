@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.live import Live
@@ -16,10 +17,11 @@ from gpu_process.sandbox import Level
 from scripts.cli._options import Backend, Sandbox
 from scripts.cli._output import JsonFlag, console, fail, print_json, progress
 from scripts.fuzz import engine, findings
+from scripts.fuzz.chromium import ChromiumError, run_page
 from scripts.fuzz.corpus import Corpus
 from scripts.fuzz.engine import Result, RunOptions
 from scripts.fuzz.findings import FindingError, Stored
-from scripts.fuzz.mode import ModeOptions
+from scripts.fuzz.mode import CoverageKey, ModeOptions
 from scripts.fuzz.modes import MODE_NAMES, open_mode
 from scripts.fuzz.reduction import reduced
 from scripts.fuzz.statistics import Statistics
@@ -111,9 +113,17 @@ def _finish(options: RunOptions, result: Result, json: Path | None) -> None:
 
 
 @app.command()
-def repro(file: CaseFile, json: JsonFlag = False) -> None:
-    """Run a case again; exits with 1 if it is still wrong."""
+def repro(
+    file: CaseFile,
+    chromium: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Run its page in this browser, headless, instead.")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Run a case again; exits with 1 if it is still wrong, or if the browser refuses it or can't say it."""
     stored = _load(file)
+    if chromium is not None:
+        _repro_in(chromium, stored)
     with closing(open_mode(stored.mode, stored.options)) as mode:
         verdict = mode.run(mode.from_json(stored.case))
     problem = verdict.problem
@@ -130,6 +140,20 @@ def repro(file: CaseFile, json: JsonFlag = False) -> None:
     else:
         console.print(f"[red]{escape(problem.signature)}[/red]\n{escape(problem.what)}")
     sys.exit(0 if problem is None else 1)
+
+
+def _repro_in(chromium: Path, stored: Stored) -> NoReturn:
+    """Show what a browser makes of a case: its outputs beside those computed here, its refusal, or that it can't."""
+    with closing(open_mode(stored.mode, stored.options)) as mode:
+        page = mode.files(mode.from_json(stored.case), stored.problem).get("graph.html")
+    if page is None:
+        fail(f"a case of mode {stored.mode} can't be said in a page")
+    try:
+        result = run_page(chromium, page)
+    except ChromiumError as error:
+        fail(str(error))
+    print_json(result)
+    sys.exit(0 if result["outcome"] == "computed" else 1)
 
 
 @app.command()
@@ -167,30 +191,33 @@ def coverage(
     for name in MODE_NAMES:
         for other in merge or []:
             corpus.merge(other, name)
-        if not any(True for _ in corpus.cases(name)):
-            continue
-        with closing(open_mode(name, ModeOptions())) as mode:
-            statistics = Statistics()
-
-            def reach(value: object, mode: object = mode, statistics: Statistics = statistics) -> object:
-                case = mode.from_json(value)  # type: ignore[attr-defined]
-                verdict = mode.run(case)  # type: ignore[attr-defined]
-                keys = set(mode.coverage(case, verdict))  # type: ignore[attr-defined]
-                statistics.add(verdict, keys)
-                return case.size, keys
-
-            if minimise:
-                before, after = corpus.minimise(name, reach)  # type: ignore[arg-type]
-                progress.print(f"{name}: {before} cases, {after} are enough")
-            else:
-                for _, stored in corpus.cases(name):
-                    reach(stored.case)
-            universe = list(mode.universe())
-        summary[name] = statistics.to_json(universe)
-        if not json:
-            console.print(statistics.table(name, universe))
+        if any(True for _ in corpus.cases(name)):
+            summary[name] = _reached(corpus, name, minimise=minimise, show=not json)
     if json:
         print_json(summary)
+
+
+def _reached(corpus: Corpus, name: str, *, minimise: bool, show: bool) -> dict[str, Any]:
+    statistics = Statistics()
+    with closing(open_mode(name, ModeOptions())) as mode:
+
+        def reach(value: Mapping[str, Any]) -> tuple[tuple[int, ...], set[CoverageKey]]:
+            case = mode.from_json(value)
+            verdict = mode.run(case)
+            keys = set(mode.coverage(case, verdict))
+            statistics.add(verdict, keys)
+            return case.size, keys
+
+        if minimise:
+            before, after = corpus.minimise(name, reach)
+            progress.print(f"{name}: {before} cases, {after} are enough")
+        else:
+            for _, stored in corpus.cases(name):
+                reach(stored.case)
+        universe = list(mode.universe())
+    if show:
+        console.print(statistics.table(name, universe))
+    return statistics.to_json(universe)
 
 
 def _load(file: Path) -> Stored:

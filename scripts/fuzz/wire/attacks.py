@@ -73,7 +73,11 @@ class WireCase:
 
 def attack(random: Random) -> WireCase:
     """Any attack."""
-    kind = random.choice(list(_ATTACKS))
+    return attack_of(random.choice(list(_ATTACKS)), random)
+
+
+def attack_of(kind: str, random: Random) -> WireCase:
+    """An attack of a kind."""
     return _ATTACKS[kind](random)
 
 
