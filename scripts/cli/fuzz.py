@@ -14,12 +14,14 @@ from rich.live import Live
 from rich.markup import escape
 
 from gpu_process.sandbox import Level
+from scripts.bench.chromium import Chromium, ChromiumError, ScriptError
 from scripts.cli._options import Backend, Sandbox
 from scripts.cli._output import JsonFlag, console, fail, print_json, progress
 from scripts.fuzz import engine, findings
-from scripts.fuzz.chromium import ChromiumError, run_page
+from scripts.fuzz.case import GraphCase
 from scripts.fuzz.corpus import Corpus
 from scripts.fuzz.engine import Result, RunOptions
+from scripts.fuzz.export import as_job
 from scripts.fuzz.findings import FindingError, Stored
 from scripts.fuzz.mode import CoverageKey, ModeOptions
 from scripts.fuzz.modes import MODE_NAMES, open_mode
@@ -144,13 +146,12 @@ def repro(
 
 def _repro_in(chromium: Path, stored: Stored) -> NoReturn:
     """Show what a browser makes of a case: its outputs beside those computed here, its refusal, or that it can't."""
-    with closing(open_mode(stored.mode, stored.options)) as mode:
-        page = mode.files(mode.from_json(stored.case), stored.problem).get("graph.html")
-    if page is None:
+    if "graph" not in stored.case:
         fail(f"a case of mode {stored.mode} can't be said in a page")
     try:
-        result = run_page(chromium, page)
-    except ChromiumError as error:
+        with Chromium(chromium) as browser:
+            result = browser.run(as_job(GraphCase.from_json(stored.case)))
+    except (ChromiumError, ScriptError) as error:
         fail(str(error))
     print_json(result)
     sys.exit(0 if result["outcome"] == "computed" else 1)

@@ -128,11 +128,20 @@ def _base64(data: bytes) -> str:
 
 
 def as_page(case: GraphCase) -> str:
-    """A page that builds the graph by a browser's WebNN, runs it, shows what came of it, and posts it to `result`.
+    """A page that builds the graph by a browser's WebNN, runs it, and shows what came of it.
 
     It needs nothing from any other place. Its outcome is `computed`, with the outputs' bytes; `refused`, with the
     browser's exception; or `no WebNN`.
     """
+    return _PAGE.replace("@PROGRAM@", _program(case)).replace("@RUN@", _RUN)
+
+
+def as_job(case: GraphCase) -> str:
+    """The same as the body of an asynchronous function that returns the outcome, for `scripts.bench.chromium`."""
+    return f"{_RUN}\nreturn await run({_program(case)});"
+
+
+def _program(case: GraphCase) -> str:
     graph = case.graph
     program = {
         "inputs": [
@@ -146,8 +155,7 @@ def as_page(case: GraphCase) -> str:
         "operations": [_mloperation(operation) for operation in graph.operations],
         "outputs": [{"name": name, "id": operand, **_mldescriptor(graph, operand)} for name, operand in graph.outputs],
     }
-    text = json.dumps(program, indent=1).replace("<", "\\u003c")
-    return _PAGE.replace("@PROGRAM@", text)
+    return json.dumps(program, indent=1).replace("<", "\\u003c")
 
 
 def _mldescriptor(graph: Graph, operand: OperandId) -> dict[str, Any]:
@@ -193,17 +201,7 @@ def _json_value(value: Any) -> Any:
     return value
 
 
-_PAGE = """<!doctype html>
-<meta charset="utf-8">
-<title>WebNN case</title>
-<pre id="shown">running</pre>
-<script type="application/json" id="program">
-@PROGRAM@
-</script>
-<script>
-"use strict";
-const program = JSON.parse(document.getElementById("program").textContent);
-
+_RUN = """
 function bytes(text) {
   return Uint8Array.from(atob(text), character => character.charCodeAt(0));
 }
@@ -221,7 +219,7 @@ function revived(value, operands) {
   return value;
 }
 
-async function run() {
+async function run(program) {
   if (!("ml" in navigator)) return {outcome: "no WebNN"};
   let stage = "createContext";
   try {
@@ -259,11 +257,21 @@ async function run() {
     return {outcome: "refused", stage, error: String(error)};
   }
 }
+"""
 
-run().then(async result => {
-  const text = JSON.stringify(result, null, 1);
-  document.getElementById("shown").textContent = text;
-  if (location.protocol.startsWith("http")) await fetch("result", {method: "POST", body: text});
+_PAGE = """<!doctype html>
+<meta charset="utf-8">
+<title>WebNN case</title>
+<pre id="shown">running</pre>
+<script type="application/json" id="program">
+@PROGRAM@
+</script>
+<script>
+"use strict";
+@RUN@
+
+run(JSON.parse(document.getElementById("program").textContent)).then(result => {
+  document.getElementById("shown").textContent = JSON.stringify(result, null, 1);
 });
 </script>
 """
