@@ -121,14 +121,14 @@ class Poller:
         servers = self._servers
         for server in servers:
             if not server.busy:  # whoever serves it wakes us when it leaves
-                server.end.asleep(True)
+                server.end.fall_asleep()
         # Either we see a command now, or its writer sees that we sleep.
         self._fence()
         idle = not any(server.end.pending() and not server.busy for server in servers)
         if idle and self._servers is servers and not self._stopping:
             self._epoll.poll()
         for server in servers:
-            server.end.asleep(False)
+            server.end.wake_up()
         return idle
 
     def _serve(self, server: RingServer, me: int) -> None:

@@ -76,15 +76,15 @@ class RingServer:
         count = min(end.available(), _BUDGET)
         if not count or context.ended:
             return
-        running = self._running
-        with context.scheduler.turn():
-            running(True)
-            try:
-                while count and not context.ended:
-                    self._execute(takes_long)
-                    count -= 1
-            finally:
-                running(False)
+        context.scheduler.begin_turn()
+        try:
+            self._running(True)
+            while count and not context.ended:
+                self._execute(takes_long)
+                count -= 1
+        finally:
+            self._running(False)
+            context.scheduler.end_turn()
 
     def _execute(self, takes_long: TakesLong) -> None:
         end, scheduler = self.end, self._context.scheduler

@@ -46,13 +46,22 @@ class Scheduler:
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Hold the sequence while commands are executed; what was ended meanwhile is freed at the end."""
+        self.begin_turn()
         try:
-            with self._turn:
-                yield
+            yield
         finally:
-            if self._waiting:
-                with self._advanced:
-                    self._advanced.notify_all()
+            self.end_turn()
+
+    def begin_turn(self) -> None:
+        """As `turn`, for those who are in a hurry; `end_turn` must follow."""
+        self._turn.acquire()
+
+    def end_turn(self) -> None:
+        self._turn.release()
+        if self._waiting:
+            with self._advanced:
+                self._advanced.notify_all()
+        if self._context.ended:
             self._context.free_if_ended()
 
     def between_turns(self, action: Callable[[], None]) -> None:

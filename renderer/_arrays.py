@@ -25,6 +25,9 @@ Buffer = Any
 
 Array = npt.NDArray[Any]
 
+Layout = tuple[np.dtype[Any], tuple[int, ...]]
+"""The dtype and the shape of the array that holds a tensor."""
+
 
 def as_array(data: Buffer) -> Array:
     """The buffer as an array on the same memory; raw bytes as one-dimensional uint8.
@@ -72,6 +75,14 @@ def matching_bytes(array: Array, descriptor: Descriptor, name: str) -> memoryvie
         if array.shape != descriptor.storage_shape:
             raise MLTypeError(f"{name}: the shape {array.shape} is not that of {descriptor}")
     return _flat(array)
+
+
+def bytes_of_like(data: Buffer, layout: Layout) -> memoryview | None:
+    """The bytes of a dense array of exactly this layout, which is what nearly all are; None for anything else."""
+    dtype, shape = layout
+    if type(data) is np.ndarray and data.dtype is dtype and data.shape == shape and data.flags.c_contiguous:
+        return data.data.cast("B")
+    return None
 
 
 def check_out(out: Array, descriptor: Descriptor, name: str) -> None:

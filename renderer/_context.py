@@ -18,8 +18,8 @@ from ipc.errors import MLTypeError, UnknownError, escape_label
 from ipc.generated.webnn.v1 import context_pb2
 from ipc.graph import ConstantSource, Graph, OperandId
 from ipc.shared_memory import seal_constants
-from ipc.timeline import ClientTensor
-from renderer._arrays import Array, Buffer, as_array, check_out, empty, head, matching_bytes, read_only
+from ipc.timeline import Binding, ClientTensor
+from renderer._arrays import Array, Buffer, as_array, bytes_of_like, check_out, empty, head, matching_bytes
 from renderer._checks import check_bindings, check_names
 from renderer._constants import lay_out
 from renderer._context_state import ContextState
@@ -28,6 +28,8 @@ from renderer._promises import Promise
 from renderer._reads import Read
 from renderer.graph import MLGraph
 from renderer.tensor import MLTensor
+
+_MAX_CHECKED = 4096  # dispatches that are remembered to be valid
 
 CHUNK_BYTES = 4 << 20  # of a graph on its way; messages are capped at 16 MiB
 
@@ -49,12 +51,16 @@ class ContextCore(ContextState):
         """
         self._check_process()
         of_kind(tensor, MLTensor, "write_tensor")
-        array = as_array(data)
+        content = bytes_of_like(data, tensor._layout)
+        array = None if content is not None else as_array(data)
         with self._lock:
             self._check_usable(tensor, "write_tensor")
-            if not tensor.writable:
+            if not tensor._writable:
                 raise MLTypeError(f"write_tensor: {tensor!r} is not writable")
-            self._timeline.write(tensor._handle, matching_bytes(array, tensor._descriptor, "write_tensor"))
+            if array is not None:
+                content = matching_bytes(array, tensor._descriptor, "write_tensor")
+            assert content is not None
+            self._timeline.write(tensor._handle, content)
 
     def dispatch(self, graph: MLGraph, inputs: Mapping[str, MLTensor], outputs: Mapping[str, MLTensor]) -> None:
         """Run a graph after all that was issued before. Returns at once.
@@ -69,11 +75,21 @@ class ContextCore(ContextState):
         Source: WebNN, `MLContext.dispatch`.
         """
         self._check_process()
+        if type(inputs) is not dict or type(outputs) is not dict:
+            inputs, outputs = to_named(inputs, MLTensor, "inputs"), to_named(outputs, MLTensor, "outputs")
+        # Objects are known by their addresses: what was checked holds no one alive, and ends when one of them is freed.
+        checked = self._checked
+        key = (id(graph), *inputs, *map(id, inputs.values()), None, *outputs, *map(id, outputs.values()))
+        binding = checked.get(key)
+        if binding is not None and self._timeline.dispatch_again(binding):
+            return
         of_kind(graph, MLGraph, "dispatch")
         given, wanted = to_named(inputs, MLTensor, "inputs"), to_named(outputs, MLTensor, "outputs")
         with self._lock:
             self._check_dispatch(graph, given, wanted)
-            self._issue_dispatch(graph, given, wanted)
+            if len(checked) >= _MAX_CHECKED:
+                checked.clear()
+            checked[key] = self._issue_dispatch(graph, given, wanted)
 
     # --- promises: the faces wait for them ------------------------------------------------------------------------
 
@@ -145,7 +161,11 @@ class ContextCore(ContextState):
             for name, tensor in inputs.items():
                 self._timeline.write(tensor._handle, data[name])
             self._issue_dispatch(graph, inputs, outputs)
-            return {name: self._begin_read(tensor, empty(tensor._descriptor)) for name, tensor in outputs.items()}
+            reads = {}
+            for name, tensor in outputs.items():
+                target = empty(tensor._descriptor)
+                reads[name] = self._begin_read(tensor, target, head(target, tensor._descriptor))
+            return reads
 
     async def _make_own_tensors(self, graph: MLGraph) -> tuple[dict[str, MLTensor], dict[str, MLTensor]]:
         inputs = {name: await self._create_tensor(each, writable=True) for name, each in graph._inputs.items()}
@@ -167,13 +187,15 @@ class ContextCore(ContextState):
         target = None if out is None else as_array(out)
         with self._lock:
             self._check_usable(tensor, "read_tensor")
-            if not tensor.readable:
+            if not tensor._readable:
                 raise MLTypeError(f"read_tensor: {tensor!r} is not readable")
-            if target is not None:
-                check_out(target, tensor._descriptor, "read_tensor")
-            elif copy:
+            if target is None and copy:
                 target = empty(tensor._descriptor)
-            return self._begin_read(tensor, target)
+            into = None if target is None else bytes_of_like(target, tensor._layout)
+            if target is not None and (into is None or into.readonly):
+                check_out(target, tensor._descriptor, "read_tensor")
+                into = head(target, tensor._descriptor)
+            return self._begin_read(tensor, target, into)
 
     # --- arguments ------------------------------------------------------------------------------------------------
 
@@ -207,20 +229,17 @@ class ContextCore(ContextState):
 
     # --- commands and calls ---------------------------------------------------------------------------------------
 
-    def _issue_dispatch(self, graph: MLGraph, inputs: dict[str, MLTensor], outputs: dict[str, MLTensor]) -> None:
-        self._timeline.dispatch(
+    def _issue_dispatch(self, graph: MLGraph, inputs: dict[str, MLTensor], outputs: dict[str, MLTensor]) -> Binding:
+        return self._timeline.dispatch(
             graph._token,
             {name: tensor._handle for name, tensor in inputs.items()},
             {name: tensor._handle for name, tensor in outputs.items()},
         )
 
-    def _begin_read(self, tensor: MLTensor, target: Array | None) -> Read:
-        descriptor = tensor._descriptor
-        if target is None:
-            handle = self._timeline.read(tensor._handle, view=True)
-            return Read(handle, tensor._reads, lambda data: read_only(data, descriptor))
-        handle = self._timeline.read(tensor._handle, head(target, descriptor))
-        return Read(handle, tensor._reads, lambda _: target)
+    def _begin_read(self, tensor: MLTensor, target: Array | None, into: memoryview | None) -> Read:
+        """Read into `into`, the bytes of `target`; or show the bytes where they are, without both."""
+        handle = self._timeline.read(tensor._handle, into, view=into is None)
+        return Read(handle, tensor._reads, tensor._descriptor, target)
 
     def _call(self, method: Any, request: object) -> Promise[Any]:
         """The reply to a call, or InvalidStateError as soon as the context is lost."""

@@ -16,7 +16,7 @@ from ipc.descriptors import Descriptor
 from ipc.errors import InvalidStateError, MLTypeError
 from ipc.generated.webnn.v1 import context_pb2
 from ipc.operators import limits_to_json
-from ipc.timeline import ClientTensor, TimelineClient, connect
+from ipc.timeline import Binding, ClientTensor, TimelineClient, connect
 from renderer._ownership import Owned
 from renderer._promises import Promise
 from renderer._session import Session
@@ -77,6 +77,7 @@ class ContextState(Owned):
         self._pending: set[Promise[Any]] = set()
         self._tensors: weakref.WeakSet[MLTensor] = weakref.WeakSet()
         self._graphs: weakref.WeakSet[MLGraph] = weakref.WeakSet()
+        self._checked: dict[tuple[object, ...], Binding] = {}  # dispatches that were found valid
         session.add_dependent(self)
 
     @property
@@ -212,9 +213,11 @@ class ContextState(Owned):
     # Called by garbage collection, which may come in the middle of a locked section: no lock here, the watcher acts.
 
     def _forget_tensor(self, handle: ClientTensor) -> None:
+        self._checked = {}  # another object may get its address
         self._session.soon(lambda: self._free(self._timeline.destroy_tensor, handle))
 
     def _forget_graph(self, token: bytes) -> None:
+        self._checked = {}
         self._session.soon(lambda: self._free(self._timeline.destroy_graph, token))
 
     def _forget(self) -> None:

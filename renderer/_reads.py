@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING
 
+from ipc.descriptors import Descriptor
 from ipc.errors import InvalidStateError
-from renderer._arrays import Array
+from renderer._arrays import Array, read_only
 from renderer._promises import Promise
 
 if TYPE_CHECKING:
@@ -20,12 +20,20 @@ class Read:
     Its handle stays among those of the tensor until it is over, so that destroying the tensor can cancel it.
     """
 
-    __slots__ = ("_deliver", "_handle", "_under_way")
+    __slots__ = ("_descriptor", "_handle", "_target", "_under_way")
 
-    def __init__(self, handle: ReadHandle, under_way: set[ReadHandle], deliver: Callable[[memoryview], Array]) -> None:
+    def __init__(
+        self, handle: ReadHandle, under_way: set[ReadHandle], descriptor: Descriptor, target: Array | None
+    ) -> None:
+        """
+        Args:
+            under_way: reads of the same tensor.
+            target: the array whose bytes are filled; None where those that the handle brings are shown.
+        """
         self._handle = handle
         self._under_way = under_way
-        self._deliver = deliver
+        self._descriptor = descriptor
+        self._target = target
         under_way.add(handle)
 
     def result(self, timeout: float | None = None) -> Array:
@@ -37,7 +45,8 @@ class Read:
             TimeoutError: it took longer than `timeout` seconds.
         """
         try:
-            return self._deliver(self._handle.result(timeout))
+            data = self._handle.result(timeout)
+            return read_only(data, self._descriptor) if self._target is None else self._target
         except CancelledError:
             raise InvalidStateError("read_tensor: the tensor was destroyed, or its context lost, meanwhile") from None
         except TimeoutError:

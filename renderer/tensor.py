@@ -32,6 +32,7 @@ class MLTensor(Owned):
         self._context = context
         self._handle = handle
         self._descriptor = descriptor
+        self._layout = (descriptor.data_type.storage, descriptor.storage_shape)  # of the array that is like it
         self._readable = readable
         self._writable = writable
         self._constant = constant

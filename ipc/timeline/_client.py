@@ -213,28 +213,28 @@ class Bindings:
 
 
 class Failure:
-    """The error that ended a timeline, if any."""
+    """What ended a timeline.
+
+    Attributes:
+        error: None while it has not ended.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._error: MLError | None = None
+        self.error: MLError | None = None
 
     def set(self, error: MLError) -> bool:
         """Whether this was the first."""
         with self._lock:
-            if self._error is not None:
+            if self.error is not None:
                 return False
-            self._error = error
+            self.error = error
             return True
-
-    @property
-    def error(self) -> MLError | None:
-        return self._error
 
     def check(self) -> None:
         """Raise it, as a new exception with the same words: one object must not gather everybody's traceback."""
-        if self._error is not None:
-            raise type(self._error)(str(self._error))
+        if self.error is not None:
+            raise type(self.error)(str(self.error))
 
 
 Broken = Callable[[str], None]

@@ -118,7 +118,8 @@ class RingTimeline:
         if core.waiting:
             self._wait_for_room()
         with self._lock:
-            self._failure.check()
+            if self._failure.error is not None:
+                self._failure.check()
             try:
                 core.write(tensor, data)
             except RingError as error:
@@ -141,7 +142,8 @@ class RingTimeline:
         if core.waiting:
             self._wait_for_room()
         with self._lock:
-            self._failure.check()
+            if self._failure.error is not None:
+                self._failure.check()
             if not binding.live:
                 return False
             try:
@@ -158,7 +160,8 @@ class RingTimeline:
         if core.waiting:
             self._wait_for_room()
         with self._lock:
-            self._failure.check()
+            if self._failure.error is not None:
+                self._failure.check()
             core.read(tensor, read)
         if core.waiting:
             self._tend()

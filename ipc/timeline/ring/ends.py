@@ -46,12 +46,13 @@ class RendererEnd:
         completed: number of the last command whose completion was taken note of.
     """
 
-    __slots__ = ("_bell", "_fence", "_memory", "_words", "completed", "published")
+    __slots__ = ("_bell", "_fence", "_memory", "_rung", "_words", "completed", "published")
 
     def __init__(self, memory: memoryview, bell: Bell, fence: Fence) -> None:
         self._memory, self._words = _views(memory)
         self._bell = bell
         self._fence = fence
+        self._rung = 0
         self.published = 0
         self.completed = 0
 
@@ -70,7 +71,9 @@ class RendererEnd:
         words[PUBLISHED] = sequence
         # Either we see that the other side sleeps, or it sees the command before it does.
         self._fence()
-        if words[ASLEEP]:
+        asleep = words[ASLEEP]
+        if asleep and asleep != self._rung:  # once is enough: who wakes looks at everything before it sleeps again
+            self._rung = asleep
             self._bell()
         return sequence
 
@@ -122,13 +125,14 @@ class GpuEnd:
         taken: number of the last command that was taken; it is done, or the one that is being executed.
     """
 
-    __slots__ = ("_bell", "_fence", "_memory", "_rung", "_words", "taken")
+    __slots__ = ("_bell", "_fence", "_memory", "_rung", "_sleeps", "_words", "taken")
 
     def __init__(self, memory: memoryview, bell: Bell, fence: Fence) -> None:
         self._memory, self._words = _views(memory)
         self._bell = bell
         self._fence = fence
         self._rung = 0
+        self._sleeps = 0
         self.taken = 0
 
     def pending(self) -> bool:
@@ -174,9 +178,14 @@ class GpuEnd:
             self._rung = wanted
             self._bell()
 
-    def asleep(self, sleeps: bool) -> None:
-        """Say whether the bell is needed. Before sleeping: say it, fence, look for commands once more."""
-        self._words[ASLEEP] = sleeps
+    def fall_asleep(self) -> None:
+        """Say that the bell is needed from now on. What follows: a fence, and another look for commands."""
+        self._sleeps += 1
+        self._words[ASLEEP] = self._sleeps
+
+    def wake_up(self) -> None:
+        """Say that the bell is not needed; what was published before this will be looked at."""
+        self._words[ASLEEP] = 0
 
 
 def _views(memory: memoryview) -> tuple[memoryview, memoryview]:

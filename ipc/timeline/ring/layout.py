@@ -5,7 +5,7 @@
 | 0 | 8 | renderer | `PUBLISHED`: number of the last command that may be taken |
 | 64 | 8 | renderer | `WAKE_AT`: ring the renderer's bell once this command is done; 0 never |
 | 128 | 8 | GPU process | `COMPLETED`: number of the last command that is done |
-| 192 | 8 | GPU process | `ASLEEP`: 1 while the GPU process has to be woken by its bell |
+| 192 | 8 | GPU process | `ASLEEP`: which of its sleeps the GPU process must be woken from; 0 while it is awake |
 | 4096 | 64 each | renderer | commands, see `commands` |
 | then | 8 each | GPU process | results: 0, or the length of an error |
 | then | 2048 each | GPU process | errors, serialised `Error` messages |
