@@ -55,22 +55,21 @@ class PendingRead:
 
     def fetch(self) -> None:
         """Its command is done: take the bytes out of the slot, or show them where they are."""
-        self.settled = True
-        if self.cancelled:
-            return
-        source = self.place.memory
-        if self._view:
-            self.data = source.toreadonly()
-            return
-        if self._into is None:
-            self._into = memoryview(bytearray(source.nbytes))
-        copy(self._into, source)
-        self.data = self._into
+        if not self.cancelled:
+            source = self.place.memory
+            if self._view:
+                self.data = source.toreadonly()
+            else:
+                if self._into is None:
+                    self._into = memoryview(bytearray(source.nbytes))
+                copy(self._into, source)
+                self.data = self._into
+        self.settled = True  # last: whoever waits looks at this without the lock
 
     def reject(self, error: MLError) -> None:
         """It has no result."""
-        self.settled = True
         self.error = error
+        self.settled = True
 
 
 class _Waiting:
