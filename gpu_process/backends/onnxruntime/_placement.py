@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from gpu_process.backends.onnxruntime._graph import LoweredGraph
 from gpu_process.backends.onnxruntime._lowering import Node
-from gpu_process.backends.onnxruntime._plain_kernels import PLAIN_KERNELS, PLAIN_WITH_CONSTANTS
+from gpu_process.backends.onnxruntime._plain_kernels import PLAIN_FOR_FLOATS, PLAIN_KERNELS, PLAIN_WITH_CONSTANTS
 
 _Names = frozenset[str]
 
@@ -36,7 +36,7 @@ def _variable(lowered: LoweredGraph) -> set[str]:
 
 def _is_plain(node: Node, variable: set[str]) -> bool:
     if node.op_type in PLAIN_KERNELS:
-        return True
+        return node.op_type not in PLAIN_FOR_FLOATS or node.results[0].is_float
     constants = PLAIN_WITH_CONSTANTS.get(node.op_type)
     return constants is not None and all(node.inputs[position] not in variable for position in constants)
 

@@ -82,12 +82,12 @@ def lstm_cell(
     gate_function, cell_function, output_function = (_ACTIVATIONS[name] for name in activations)
     w, r_w = _gates(weight, layout), _gates(recurrent_weight, layout)
     b, r_b = _biases(bias, layout), _biases(recurrent_bias, layout)
-    p = _biases(peephole_weight, "iof")  # whatever the layout
+    p = None if peephole_weight is None else _gates(peephole_weight, "iof")  # whatever the layout
 
     def total(gate: str) -> Array:
         return x @ w[gate].T + b[gate] + h @ r_w[gate].T + r_b[gate]
 
-    i, f, o = (gate_function(total(gate) + p[gate] * c) for gate in "ifo")
+    i, f, o = (gate_function(total(gate) + (p[gate] * c if p else 0)) for gate in "ifo")  # no peephole: not even of inf
     g = cell_function(total("g"))
     new_cell = f * c + i * g
     return o * output_function(new_cell), new_cell

@@ -214,6 +214,13 @@ def _constant_gather(builder: BackendBuilder) -> dict[str, int]:
     return {"y": builder.call("gather", [x, rows], {}), "bounds": builder.call("neg", [rows], {})}
 
 
+def _divisions(builder: BackendBuilder) -> dict[str, int]:
+    """The guard of an integer divisor reads it twice: changed in between, it traps."""
+    a, b = (builder.input(name, Descriptor(DataType.INT32, (2,))) for name in "ab")
+    x, y = (builder.input(name, Descriptor(_F32, (2,))) for name in "xy")
+    return {"integers": builder.call("div", [a, b], {}), "floats": builder.call("div", [x, y], {})}
+
+
 def _lstm(builder: BackendBuilder) -> dict[str, int]:
     x = builder.input("x", Descriptor(_F32, (2, 1, 4)))
     weight = builder.constant(Descriptor(_F32, (1, 16, 4)), np.ones((1, 16, 4), np.float32))
@@ -229,6 +236,7 @@ def _lstm(builder: BackendBuilder) -> dict[str, int]:
         (_plain, {"x"}, {"y"}),
         (_embedding, {"other"}, {"plain"}),
         (_constant_gather, {"x"}, {"y"}),
+        (_divisions, {"x", "y"}, {"floats"}),
         (_lstm, set(), set()),
     ],
 )
