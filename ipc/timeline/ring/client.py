@@ -100,6 +100,7 @@ class RingTimeline:
         self._lock = threading.Lock()  # guards core and end, and makes the order
         self._failure = Failure()
         self._is_broken = False
+        self._is_over = False  # nothing will be published any more: the bells can go
         self._driving = threading.Lock()  # held by who listens to the bell
         self._sleepers: dict[int, threading.Lock] = {}
         self._defining = False
@@ -184,6 +185,7 @@ class RingTimeline:
             return
         with self._lock:
             self._core.fail(error)
+            self._is_over = True
             self._wake_sleepers(everyone=True)
         self._tend()
         self._listener_is_needed.set()  # to see that it is over
@@ -311,7 +313,7 @@ class RingTimeline:
 
     def _stop_driving(self) -> None:
         with self._lock:
-            if self._failure.error is not None:
+            if self._is_over:
                 self._bells.close()
             self._driving.release()
             self._wake_sleepers()
