@@ -172,8 +172,11 @@ class Run:
 
         return self._keep((name, *configuration.items()), start)
 
-    def in_process(self, backend: str | None = None, threads: int | None = None) -> PeerProcess:
+    def in_process(self, backend: str | None = None, threads: int | None = None, **configuration: bool) -> PeerProcess:
         """The backend in the process of its caller.
+
+        Args:
+            configuration: what only this peer knows.
 
         Raises:
             PeerError: there is no such peer.
@@ -181,7 +184,7 @@ class Run:
         backend = backend or self.options.backend
         if backend == "reference":
             raise PeerError("the reference backend has no runtime of its own to compare with")
-        return self.program(f"{backend}_in_process", threads=threads or self.options.threads)
+        return self.program(f"{backend}_in_process", threads=threads or self.options.threads, **configuration)
 
     def chromium(self, *, fresh: bool = False) -> ChromiumPeer:
         """A real Chromium with WebNN.

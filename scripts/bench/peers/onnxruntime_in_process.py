@@ -45,11 +45,12 @@ class _Model:
         self.initializers[name] = np.array(array, order="C", copy=None)
         return name
 
-    def session(self, threads: int) -> tuple[onnxruntime.InferenceSession, str]:
+    def session(self, threads: int, spin: bool) -> tuple[onnxruntime.InferenceSession, str]:
         """The session and the name of its output; initializers must outlive it."""
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = threads
         settings.inter_op_num_threads = 1
+        settings.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
         settings.log_severity_level = 3
         external, tensors = {}, []
         for name, array in self.initializers.items():
@@ -156,9 +157,9 @@ _MODELS: dict[str, tuple[Callable[[int], Any], Callable[[Any], _Model]]] = {
 class _Bound:
     """A session with its memory."""
 
-    def __init__(self, model: _Model, threads: int) -> None:
+    def __init__(self, model: _Model, threads: int, spin: bool) -> None:
         self._constants = model.initializers
-        self._session, output = model.session(threads)
+        self._session, output = model.session(threads, spin)
         described = self._session.get_inputs()[0]
         self.dtype = np.dtype(np.int32 if "int32" in described.type else np.float32)
         self.inside = np.zeros(described.shape, self.dtype)
@@ -177,10 +178,12 @@ class _Bound:
 class _Peer:
     def __init__(self) -> None:
         self._threads = 1
+        self._spin = True
         self._bound: dict[str, tuple[_Bound, weights.FreshInput]] = {}
 
-    def configure(self, threads: int) -> str:
-        self._threads = threads
+    def configure(self, threads: int, spin: bool = True) -> str:
+        """Whether idle threads of the pool spin is best decided by who knows how busy the machine is."""
+        self._threads, self._spin = threads, spin
         return f"onnxruntime {onnxruntime.__version__}"
 
     def build(self, model: str, seed: int) -> dict[str, Any]:
@@ -188,7 +191,7 @@ class _Peer:
         make_weights, define = _MODELS[model]
         network = make_weights(seed)
         start = time.perf_counter_ns()
-        bound = _Bound(define(network), self._threads)
+        bound = _Bound(define(network), self._threads, self._spin)
         fresh = weights.FreshInput(bound.inside.shape, tokens=bound.dtype == np.int32)
         np.copyto(bound.inside, fresh.array)
         bound.run()
@@ -203,7 +206,7 @@ class _Peer:
     def chain(self, calls: int) -> Any:
         m = _Model("x", TensorProto.FLOAT, (2, 2))
         m.add("Add", m.input, m.constant(np.float32(1)))
-        bound = _Bound(m, self._threads)
+        bound = _Bound(m, self._threads, self._spin)
         back = bound.bound("x", bound.outside, m.last, bound.inside)
         return _timing.chain(calls, (bound.run, back), (bound.inside, bound.outside))
 
@@ -211,7 +214,7 @@ class _Peer:
         """The kernel alone."""
         m = _Model("x", TensorProto.FLOAT, (elements,))
         m.add("Relu", m.input)
-        bound = _Bound(m, self._threads)
+        bound = _Bound(m, self._threads, self._spin)
         bound.run()
         return _timing.kernel(calls, bound.run)
 
