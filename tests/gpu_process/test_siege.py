@@ -55,13 +55,16 @@ def besiege(
                     break
                 with start("tests.gpu_process.siege", "attack", folder / "s", seed, ",".join(kinds)) as attacker:
                     attacker.communicate()
+            recreated = 0
             for renderer in honest:
                 output, errors = renderer.communicate()
                 assert renderer.returncode == 0, errors
-                assert json.loads(output)["done"] == dispatches
+                result = json.loads(output)
+                assert result["done"] == dispatches
+                recreated += result["recreated"]
             client = Client.connect(folder / "s")
             client.open()
-            status = client.status()
+            status = {"recreated": recreated, **client.status()}
             remains = Remains(host.pid, status)
             client.close()
         finally:
@@ -96,6 +99,7 @@ def test_nine_honest_renderers_finish_a_thousand_dispatches_each_under_a_minute_
         rounds=lambda seconds: seconds < 60,
         kinds=[*ATTACKS, *CRASHES],
     )
+    assert status["recreated"] >= 3, "no crash has hit anybody"
     assert sum(status["deaths"].values()) >= 3
     assert status["bad_messages"] >= 3
     assert status["recent_crashes"] == {}, "a crash was charged to nobody"

@@ -55,6 +55,7 @@ class TinyService:
         report: Callable[[int, str, str], None],
         in_place: bool,
         running: Running,
+        **others: object,
     ) -> None:
         self._backends = backends
         self._directory = run_directory
