@@ -120,9 +120,15 @@ def breakable(name: str) -> Mapping[str, tuple[Broken, ...]]:
 
 
 def _is_writable(call: Call) -> bool:
-    """Whether a message can say it, right or wrong: attributes are canonical, sizes have 32 bits."""
-    return all(attribute.takes(call.attributes[name]) for name, attribute in call.operator.attributes.items()) and all(
-        0 <= size < 2**32 for _, descriptor in call.descriptors() for size in descriptor.shape
+    """Whether a message can say it, right or wrong: attributes have their kinds, sizes have 32 bits."""
+    if any(not 0 <= size < 2**32 for _, descriptor in call.descriptors() for size in descriptor.shape):
+        return False
+    return all(
+        # A number that was cast to an integer type, where only floats belong, is a float on the wire.
+        attribute.takes(float(value) if type(value) is int and attribute.kind.name == "float64" else value)
+        for attribute, value in (
+            (attribute, call.attributes[name]) for name, attribute in call.operator.attributes.items()
+        )
     )
 
 

@@ -203,7 +203,7 @@ def _json_value(value: Any) -> Any:
 
 _RUN = """
 function bytes(text) {
-  return Uint8Array.from(atob(text), character => character.charCodeAt(0));
+  return Uint8Array.from(atob(text), character => character.charCodeAt(0)).buffer;
 }
 
 function hex(buffer) {

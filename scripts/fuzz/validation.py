@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, ClassVar
 
+from gpu_process.backends import BackendError
 from gpu_process.quotas import Quotas
 from gpu_process.validation import check_cost, check_graph_quotas, validate_graph
 from ipc.codec import decode_graph, encode_graph, parse
@@ -22,6 +24,7 @@ from scripts.fuzz import coverage
 from scripts.fuzz.almost import Cut, almost_legal_graph, cut_for
 from scripts.fuzz.case import GraphCase, argument, call_of
 from scripts.fuzz.draw import Profile
+from scripts.fuzz.evaluation import computed
 from scripts.fuzz.graphs import legal_graph
 from scripts.fuzz.mode import CoverageKey, Mode, ModeOptions, Problem, Verdict
 from scripts.fuzz.reduction import smaller_graphs
@@ -91,7 +94,10 @@ class ValidateMode(Mode[ValidationCase]):
             if case.misuse is not None:
                 return _misused(case.misuse)
             limits = self._limits if case.cut is None else case.cut.apply(self._limits)
-            return _judged(case.graph, limits, exact=case.cut is None)
+            verdict = _judged(case.graph, limits, exact=case.cut is None)
+            if verdict.outcome == "accepted" and verdict.problem is None:
+                _compute(case.graph.graph)
+            return verdict
         except Exception as error:
             frame = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{type(error).__name__} in {frame.filename.rpartition('/')[2]}:{frame.name}"
@@ -115,6 +121,14 @@ class ValidateMode(Mode[ValidationCase]):
 
     def smaller(self, case: ValidationCase) -> Iterator[ValidationCase]:
         yield from (replace(case, graph=graph) for graph in smaller_graphs(case.graph))
+
+
+def _compute(graph: Graph) -> None:
+    """Compute a graph on zeros: kernels are written without the declarations, and fail where a rule let too much in."""
+    constants = {operand: bytes(graph.operands[operand].byte_length) for operand in graph.constants}
+    inputs = {name: bytes(descriptor.byte_length) for name, descriptor in graph.input_descriptors().items()}
+    with contextlib.suppress(BackendError):
+        computed(GraphCase(graph, constants, inputs))
 
 
 def _without_data(case: GraphCase) -> GraphCase:
