@@ -10,12 +10,14 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from ipc import trace
 from ipc.codec import encode_error
 from ipc.errors import OperationError
 from ipc.shared_memory import create_pool
 from ipc.timeline.ring import ERROR_BYTES, HOT_BYTES, RING_BYTES, GpuEnd
 from ipc.timeline.ring.bells import make_fence, socket_bell
 from ipc.timeline.ring.commands import DESTROY_GRAPH, DESTROY_TENSOR, DISPATCH, READ, WRITE
+from ipc.timeline.ring.tracing import TracedGpuEnd
 from ipc.verdicts import BadMessage
 
 if TYPE_CHECKING:
@@ -116,6 +118,34 @@ class RingServer:
         if tensor.descriptor.byte_length >= _LARGE and not tensor.is_current_in_slot:
             takes_long()
         tensor.make_current(in_place=True)
+
+
+class TracedRingServer(RingServer):
+    """The same in a process that is traced."""
+
+    def __init__(
+        self,
+        context: Context,
+        end: GpuEnd,
+        doorbell: int,
+        running: Callable[[bool], None],
+        when_bad: Callable[[BadMessage], None],
+        when_closed: Callable[[], None],
+    ) -> None:
+        self._key = trace.key_of(context.token)
+        super().__init__(context, TracedGpuEnd.of(end, self._key), doorbell, running, when_bad, when_closed)
+
+    def _execute(self, takes_long: TakesLong) -> None:
+        began = trace.now()
+        super()._execute(takes_long)
+        if trace.recorder is not None:
+            trace.recorder.span(trace.Stage.EXECUTE, began, self._key, self.end.taken)
+
+    def _publish(self, tensor: Tensor, takes_long: TakesLong) -> None:
+        began = trace.now()
+        super()._publish(tensor, takes_long)
+        if trace.recorder is not None:
+            trace.recorder.span(trace.Stage.COPY_OUT, began, self._key, self.end.taken)
 
 
 class RingParts:

@@ -19,7 +19,8 @@ from gpu_process.poller import Poller
 from gpu_process.pools import SlotPool
 from gpu_process.quotas import Account, Quotas
 from gpu_process.recording import session_socket
-from gpu_process.ring import RingParts, RingServer
+from gpu_process.ring import RingParts, RingServer, TracedRingServer
+from ipc import trace
 from ipc.channel import PROTOCOL_VERSION, TOKEN_BYTES, ChannelClosed, ChannelError, new_secret
 from ipc.generated.webnn.v1 import session_pb2
 from ipc.limits import SupportLimits
@@ -145,7 +146,8 @@ class Session:
         finally:
             parts.sent()
         running = partial(self._rings.running, self.number)
-        server = RingServer(context, parts.end, parts.doorbell, running, self.close_for, parts.close)
+        kind = RingServer if trace.recorder is None else TracedRingServer
+        server = kind(context, parts.end, parts.doorbell, running, self.close_for, parts.close)
         self._rings.poller.add(server)
         context.when_ended(partial(self._rings.poller.remove, server))
 

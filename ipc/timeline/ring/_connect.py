@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from ipc import trace
 from ipc.channel import CONTEXT_METADATA
 from ipc.codec import CodecError, decode_error, parse
 from ipc.errors import MLError
@@ -14,6 +15,7 @@ from ipc.generated.webnn.v1 import common_pb2, context_pb2, timeline_pb2
 from ipc.timeline._client import Binding, Broken
 from ipc.timeline.ring.client import RingParts, RingTimeline
 from ipc.timeline.ring.ends import RingError
+from ipc.timeline.ring.tracing import TracedRingTimeline
 
 if TYPE_CHECKING:
     from ipc.generated.webnn.v1.context_pb2_grpc import WebNNStub
@@ -41,7 +43,11 @@ def connect_ring(
         except ValueError as error:  # gRPC's word for a channel that was closed in this moment
             broken(f"bindings can't be defined: {error}")
 
-    return RingTimeline(parts, define, _decode_error, broken, spin)
+    if trace.recorder is None:
+        return RingTimeline(parts, define, _decode_error, broken, spin)
+    traced = TracedRingTimeline(parts, define, _decode_error, broken, spin)
+    traced.key = trace.key_of(context)
+    return traced
 
 
 def _definition(binding: Binding) -> context_pb2.BindingDefinition:
