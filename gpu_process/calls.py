@@ -195,13 +195,13 @@ def define_bindings(
 
 def create_graph(service: Service, session: Session, chunks: Iterator[bytes]) -> context_pb2.CreateGraphReply:
     """Take a graph in pieces, wait for its place in the timeline, validate and compile it."""
-    head = next(chunks, None)
-    if head is None:
-        return context_pb2.CreateGraphReply(error=encode_error(_cut_short(0, 0)))
-    first = parse(context_pb2.CreateGraphChunk, head)
     try:
-        session.builds.charge(1)
+        session.builds.charge(1)  # before anything is waited for: whoever says nothing still holds a thread
         try:
+            head = next(chunks, None)
+            if head is None:
+                raise _cut_short(0, 0)
+            first = parse(context_pb2.CreateGraphChunk, head)
             context = session.context(decode_token(first.context, "context"))
             quotas.check("graph_message_bytes", first.total_bytes, session.limit.graph_message_bytes)
             data = _assemble(first, chunks)

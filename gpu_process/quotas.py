@@ -33,7 +33,8 @@ class Quotas:
         name_bytes: of one name or label, in UTF-8.
         graph_macs: multiply-accumulate operations that one dispatch is estimated to take.
         builds: graphs that a session is building at the same time.
-        calls: gRPC calls of a session in flight, its timelines not counted.
+        calls: contexts and tensors that a session is creating at the same time.
+        ends: contexts that a session is destroying at the same time; a correct renderer has no more than exist.
         wait_seconds: that a call may wait for its place in the timeline.
         command_seconds: that one command of a timeline may run; 0 is for ever. What is native cannot be interrupted:
             the process ends, and whose command it was is charged with the crash.
@@ -55,6 +56,7 @@ class Quotas:
     graph_macs: int = 10**12
     builds: int = 8
     calls: int = 16
+    ends: int = 32
     wait_seconds: int = 60
     command_seconds: int = 60
     build_seconds: int = 120

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 import grpc
 from google.protobuf.message import Message
@@ -50,7 +50,7 @@ else:
 
 _Call = Callable[[calls.Service, Session, Any], Message]
 
-_UNARY: Mapping[str, tuple[type[Message], type[Message], _Call]] = {
+_CREATES: Mapping[str, tuple[type[Message], type[Message], _Call]] = {
     "CreateContext": (context_pb2.CreateContextRequest, context_pb2.CreateContextReply, calls.create_context),
     "CreateTensor": (context_pb2.CreateTensorRequest, context_pb2.CreateTensorReply, calls.create_tensor),
     "CreateConstantTensor": (
@@ -64,6 +64,11 @@ _UNARY: Mapping[str, tuple[type[Message], type[Message], _Call]] = {
         calls.define_bindings,
     ),
 }
+_METHODS = frozenset(_CREATES) | {"DestroyContext", "CreateGraph", "Timeline"}
+
+
+class _Abandoned(Exception):  # noqa: N818 - not an error of ours
+    """A call ended before its request came."""
 
 
 class GpuService(_GenericRpcHandler):
@@ -103,8 +108,10 @@ class GpuService(_GenericRpcHandler):
         self.poller = Poller(spin_us / 1e6, self._guarded)
         self._sessions: dict[int, Session] = {}
         self._lock = threading.Lock()
-        # A timeline holds a thread for as long as its context lives; all that quotas allow must find one.
-        workers = self._quotas.sessions * (self._quotas.contexts + self._quotas.calls)
+        # A timeline holds a thread for as long as its context lives, and a call for as long as its sender takes to say
+        # what it wants; all that quotas allow must find one.
+        quotas = self._quotas
+        workers = quotas.sessions * (quotas.contexts + quotas.calls + quotas.builds + quotas.ends)
         self._workers = ThreadPoolExecutor(workers, thread_name_prefix="webnn-call")
         self._server = grpc.server(
             self._workers,
@@ -187,27 +194,25 @@ class GpuService(_GenericRpcHandler):
         metadata = dict(details.invocation_metadata or ())
         session = self._session_of(metadata.get(SESSION_METADATA))
         name = details.method.removeprefix(_PREFIX)
+        if name not in _METHODS:
+            return None  # gRPC replies UNIMPLEMENTED
+        # All are streams of requests here: for a single one, gRPC would wait in a thread before anything is charged.
+        if session is None:
+            is_duplex = name == "Timeline"
+            kind = grpc.stream_stream_rpc_method_handler if is_duplex else grpc.stream_unary_rpc_method_handler
+            return kind(_refuse)
         handler = self._handler(name, session, metadata)
-        return handler if session is None else recorded_call(handler, session.number, name, metadata)
+        return cast("grpc.RpcMethodHandler[bytes, bytes]", recorded_call(handler, session.number, name, metadata))
 
-    def _handler(
-        self, name: str, session: Session | None, metadata: Mapping[str, Any]
-    ) -> grpc.RpcMethodHandler[bytes, bytes] | None:
+    def _handler(self, name: str, session: Session, metadata: Mapping[str, Any]) -> grpc.RpcMethodHandler[bytes, bytes]:
         if name == "Timeline":
-            if session is None:
-                return grpc.stream_stream_rpc_method_handler(_refuse)
-            return grpc.stream_stream_rpc_method_handler(
-                partial(self._timeline, session, metadata.get(CONTEXT_METADATA, b""))
-            )
+            context = metadata.get(CONTEXT_METADATA, b"")
+            return grpc.stream_stream_rpc_method_handler(partial(self._timeline, session, context))
         if name == "CreateGraph":
-            if session is None:
-                return grpc.stream_unary_rpc_method_handler(_refuse)
             return grpc.stream_unary_rpc_method_handler(partial(self._create_graph, session))
-        if name == "DestroyContext" or name in _UNARY:
-            if session is None:
-                return grpc.unary_unary_rpc_method_handler(_refuse)
-            return grpc.unary_unary_rpc_method_handler(partial(self._unary, session, name))
-        return None  # gRPC replies UNIMPLEMENTED
+        if name == "DestroyContext":
+            return grpc.stream_unary_rpc_method_handler(partial(self._destroy_context, session))
+        return grpc.stream_unary_rpc_method_handler(partial(self._create, session, name))
 
     def _session_of(self, secret: object) -> Session | None:
         if not isinstance(secret, bytes):
@@ -220,14 +225,8 @@ class GpuService(_GenericRpcHandler):
                 found = session
         return found
 
-    def _unary(self, session: Session, name: str, data: bytes, call: grpc.ServicerContext) -> bytes:
-        if name == "DestroyContext":
-            return self._answer(
-                session,
-                call,
-                lambda: calls.destroy_context(self._shared, session, parse(context_pb2.DestroyContextRequest, data)),
-            )
-        request_type, reply_type, function = _UNARY[name]
+    def _create(self, session: Session, name: str, requests: Iterator[bytes], call: grpc.ServicerContext) -> bytes:
+        request_type, reply_type, function = _CREATES[name]
 
         def work() -> Message:
             try:
@@ -235,9 +234,20 @@ class GpuService(_GenericRpcHandler):
             except QuotaExceededError as error:
                 return reply_type(error=encode_error(error))
             try:
-                return function(self._shared, session, parse(request_type, data))
+                return function(self._shared, session, parse(request_type, _request(requests)))
             finally:
                 session.calls.credit(1)
+
+        return self._answer(session, call, work)
+
+    def _destroy_context(self, session: Session, requests: Iterator[bytes], call: grpc.ServicerContext) -> bytes:
+        def work() -> Message:
+            session.ends.charge(1)
+            try:
+                request = parse(context_pb2.DestroyContextRequest, _request(requests))
+                return calls.destroy_context(self._shared, session, request)
+            finally:
+                session.ends.credit(1)
 
         return self._answer(session, call, work)
 
@@ -312,6 +322,10 @@ class _Verdict:
         if isinstance(error, BadMessage):
             self._session.close_for(error)
             self._status = (grpc.StatusCode.FAILED_PRECONDITION, error.reason.value)
+        elif isinstance(error, _Abandoned):
+            self._status = (grpc.StatusCode.CANCELLED, "nothing was asked")
+        elif isinstance(error, QuotaExceededError):
+            self._status = (grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
         elif isinstance(error, SessionEnded) or (isinstance(error, grpc.RpcError) and not self._call.is_active()):
             self._status = (grpc.StatusCode.UNAVAILABLE, "the session has ended")
         else:
@@ -323,6 +337,13 @@ class _Verdict:
         self._call.abort(*self._status)
 
 
-def _refuse(request: object, call: grpc.ServicerContext) -> NoReturn:
-    del request
+def _request(requests: Iterator[bytes]) -> bytes:
+    request = next(requests, None)
+    if request is None:
+        raise _Abandoned
+    return request
+
+
+def _refuse(requests: object, call: grpc.ServicerContext) -> NoReturn:
+    del requests
     call.abort(grpc.StatusCode.UNAUTHENTICATED, "no such session")

@@ -63,7 +63,7 @@ class Session:
     Attributes:
         number: as the host counts.
         limit: its quotas.
-        builds, calls: what it has under way.
+        builds, calls, ends: what it has under way.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class Session:
         self.limit = limit
         self.builds = Account("builds", limit.builds)
         self.calls = Account("calls", limit.calls)
+        self.ends = Account("ends", limit.ends)
         self._raw_socket = sock
         self._socket = session_socket(sock, number)
         self._secret = new_secret()
@@ -183,10 +184,14 @@ class Session:
 
         Raises:
             QuotaExceededError: it was refused.
+            SessionEnded: it is gone, with all regions.
         """
         if token not in self._memory.regions:
             self._drain()
-        return self._memory.regions.get(token)
+        region = self._memory.regions.get(token)
+        if region is None and self._ended:
+            raise SessionEnded
+        return region
 
     def _offer(self, token: bytes, fd: int, size: int) -> None:
         offered = session_pb2.RegionOffered(token=token, size=size)

@@ -130,7 +130,7 @@ class Wires:
 
     def unary(self, method: str, request: Message, metadata: tuple[tuple[str, Any], ...]) -> Message:
         """Make a call and wait for the reply, or raise WireError."""
-        call = self._call(method, metadata, lambda handler, call: [handler.unary_unary(call.requests.popleft(), call)])
+        call = self._call(method, metadata, lambda handler, call: [handler.stream_unary(call.incoming(), call)])
         call.requests.append(request.SerializeToString())
         return call.result(method)
 
