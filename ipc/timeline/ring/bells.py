@@ -75,15 +75,26 @@ class RendererBells:
     Attributes:
         doorbell: eventfd that wakes the GPU process.
         socket: where it rings.
+        nudge: eventfd with which threads of this process wake the one that listens.
     """
 
     def __init__(self, doorbell: int, sock: socket.socket) -> None:
         self.doorbell = doorbell
         self.socket = sock
-        self._close = weakref.finalize(self, _close, doorbell, sock)
+        self.nudge = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._is_nudged = False
+        self._close = weakref.finalize(self, _close, doorbell, self.nudge, sock)
+
+    def wake_driver(self) -> None:
+        """Have whoever listens look again."""
+        os.eventfd_write(self.nudge, 1)
+        self._is_nudged = True
 
     def heard(self) -> bool:
         """Take all bells that were rung; False if the other side has closed its end."""
+        if self._is_nudged:
+            self._is_nudged = False
+            os.eventfd_read(self.nudge)
         try:
             return bool(self.socket.recv(4096, socket.MSG_DONTWAIT))
         except BlockingIOError:
@@ -103,6 +114,7 @@ class RendererBells:
         self._close()
 
 
-def _close(doorbell: int, sock: socket.socket) -> None:
+def _close(doorbell: int, nudge: int, sock: socket.socket) -> None:
     os.close(doorbell)
+    os.close(nudge)
     sock.close()

@@ -102,6 +102,7 @@ class RingTimeline:
         self._is_broken = False
         self._is_over = False  # nothing will be published any more: the bells can go
         self._driving = threading.Lock()  # held by who listens to the bell
+        self._driver_sleeps = False
         self._sleepers: dict[int, threading.Lock] = {}
         self._defining = False
         self._expecting = 0  # reads under way that somebody is to be told of
@@ -285,7 +286,7 @@ class RingTimeline:
                 if left is not None and left <= 0:
                     raise TimeoutError
                 if not self._is_broken and self._driving.acquire(blocking=False):
-                    self._drive(left)
+                    self._drive(left, satisfied)
                     continue
                 self._tell_driver()
                 if not satisfied():
@@ -295,17 +296,20 @@ class RingTimeline:
                 del self._sleepers[id(sleeper)]
                 self._wake_sleepers()  # one of them may have to drive
 
-    def _drive(self, timeout: float | None) -> None:
+    def _drive(self, timeout: float | None, satisfied: Callable[[], bool]) -> None:
         """Sleep until the bell rings, and fetch what has come; with `_driving`, which is released."""
         try:
             with self._lock:
-                nothing_has_come = self._arm()
-            if nothing_has_come and self._failure.error is None:
+                # Another thread may have fetched what this one waits for, and then no bell will ring for it.
+                self._driver_sleeps = not satisfied() and self._arm() and self._failure.error is None
+            if self._driver_sleeps:
                 poll = select.poll()
                 poll.register(self._bells.socket, select.POLLIN)
+                poll.register(self._bells.nudge, select.POLLIN)
                 poll.poll(None if timeout is None else timeout * 1000)
                 self._listen_to_bells()
             with self._lock:
+                self._driver_sleeps = False
                 self._advance()
         finally:
             self._stop_driving()
@@ -334,8 +338,11 @@ class RingTimeline:
         """Take what has come. With the lock."""
         if self._failure.error is None and not self._is_broken:
             try:
-                if self._core.advance() and self._sleepers:
+                if self._core.advance():
                     self._wake_sleepers(everyone=True)
+                    if self._driver_sleeps:  # for what was fetched now, so that no bell may ring for it any more
+                        self._driver_sleeps = False
+                        self._bells.wake_driver()
             except RingError as error:
                 self._distrust(error)
 
@@ -404,7 +411,7 @@ class RingTimeline:
             self._listener_is_needed.clear()
             while self._is_left_alone() and self._failure.error is None:
                 self._driving.acquire()
-                self._drive(None)
+                self._drive(None, lambda: False)
 
     def _is_left_alone(self) -> bool:
         """Whether something is to happen, and it may be that nobody drives."""
