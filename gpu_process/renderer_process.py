@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import os
 import runpy
 import signal
 import socket
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from gpu_process import manners
@@ -64,6 +66,10 @@ def main() -> int:
     for fd in (options.control_fd, options.supervisor_fd, options.lifeline_fd):
         os.set_inheritable(fd, False)
     spec = renderer_spec(options.options, options.level, options.run_directory, options.read)
+    # Found now: inside, the folder that holds the packages of a checkout can't be listed. Not imported yet: that starts
+    # threads, and a process with threads can't enter namespaces.
+    program = importlib.util.find_spec(_PROGRAM)
+    assert program is not None
     try:
         if options.memory_group:
             MemoryGroup(options.memory_group).add(os.getpid())
@@ -79,7 +85,7 @@ def main() -> int:
     control.close()
     if options.attempt:
         return _attack(options.attempt)
-    return _run(options.arguments)
+    return _run(program, options.arguments)
 
 
 def _confine(spec: SandboxSpec, supervisor: socket.socket, lifeline: int) -> Report:
@@ -92,8 +98,11 @@ def _confine(spec: SandboxSpec, supervisor: socket.socket, lifeline: int) -> Rep
     return report
 
 
-def _run(arguments: list[str]) -> int:
+def _run(program: ModuleSpec, arguments: list[str]) -> int:
+    assert program.loader is not None
     sys.argv = [_PROGRAM, *arguments]
+    sys.modules[_PROGRAM] = importlib.util.module_from_spec(program)
+    program.loader.exec_module(sys.modules[_PROGRAM])
     runpy.run_module(_PROGRAM, run_name="__main__", alter_sys=True)
     return 0
 
