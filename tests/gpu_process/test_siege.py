@@ -75,6 +75,7 @@ def besiege(
     return status
 
 
+@pytest.mark.timeout(180)
 def test_honest_renderers_finish_under_attack(tmp_path: Path) -> None:
     rounds = iter([True])
     status = besiege(
