@@ -10,7 +10,7 @@ from typing import Any, Final
 Operation = tuple[Any, ...]
 """A word and its operands; tensors and graphs by the number that the program gave them."""
 
-CARRIERS: Final = ("inline", "stream")
+CARRIERS: Final = ("inline", "stream", "ring")
 
 
 @dataclass(frozen=True, slots=True)

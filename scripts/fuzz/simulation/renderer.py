@@ -8,14 +8,22 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from ipc.channel import CONTEXT_METADATA, PROTOCOL_VERSION, SESSION_METADATA, ChannelClosed, ChannelError, MessageSocket, new_token
+from ipc.channel import (
+    CONTEXT_METADATA,
+    PROTOCOL_VERSION,
+    SESSION_METADATA,
+    ChannelClosed,
+    ChannelError,
+    MessageSocket,
+    new_token,
+)
 from ipc.codec import decode_error, encode_descriptor, encode_graph
 from ipc.errors import InvalidStateError, MLError, OperationError
 from ipc.generated.webnn.v1 import context_pb2, session_pb2
 from ipc.graph import ConstantSource, Graph, Operation
 from ipc.operators import REGISTRY
 from ipc.shared_memory import Region, map_pool, seal_constants
-from ipc.timeline import ClientTensor, connect
+from ipc.timeline import ClientTensor, RingParts, TimelineClient
 from scripts.fuzz.simulation import carriers
 from scripts.fuzz.simulation.backend import CELL, FAILING
 from scripts.fuzz.simulation.case import ContextProgram
@@ -36,12 +44,14 @@ class SimulatedRenderer:
     """One renderer.
 
     Attributes:
+        spin_us: that rings are polled for before anybody sleeps.
         may_end: set before anything that ends the session is done: from then on calls may fail.
         complaints: what must not happen.
     """
 
-    def __init__(self, world: World, wires: Wires, sock: Any, complaints: list[str]) -> None:
+    def __init__(self, world: World, wires: Wires, sock: Any, complaints: list[str], spin_us: int) -> None:
         self.world = world
+        self.spin_us = spin_us
         self.complaints = complaints
         self.may_end = False
         self.socket: MessageSocket[Any, Any] = MessageSocket(
@@ -52,8 +62,7 @@ class SimulatedRenderer:
         self.stub = Stub(wires)
         self._wires = wires
         self._regions: dict[bytes, Region] = {}
-        self._rings: dict[bytes, Any] = {}
-        self._lost: list[Callable[[], None]] = []
+        self._rings: dict[bytes, RingParts] = {}
 
     def open(self) -> None:
         """Be granted the session."""
@@ -111,7 +120,7 @@ class SimulatedRenderer:
         self._drain(lambda: slot.region in self._regions)
         return self._regions[slot.region].view(slot.offset, CELL.byte_length)
 
-    def ring(self, context: bytes) -> Any:
+    def ring(self, context: bytes) -> RingParts:
         """The parts of a context's ring, likewise."""
         self._drain(lambda: context in self._rings)
         return self._rings[context]
@@ -122,13 +131,17 @@ class SimulatedRenderer:
                 message, descriptors = self.socket.receive(_SECONDS)
             except _GONE:
                 self._expect_end("a region was not handed over")
-            if message.HasField("region_offered"):
-                self._regions[message.region_offered.token] = map_pool(descriptors[0], message.region_offered.size)
-                os.close(descriptors[0])
-            elif not carriers.take_ring(message, descriptors, self._rings):
-                for descriptor in descriptors:
-                    os.close(descriptor)
-                self._expect_end(f"an unexpected packet: {message.WhichOneof('message')}")
+            match message.WhichOneof("message"):
+                case "region_offered":
+                    self._regions[message.region_offered.token] = map_pool(descriptors[0], message.region_offered.size)
+                    os.close(descriptors[0])
+                case "region_withdrawn":
+                    self._regions.pop(message.region_withdrawn.token, None)
+                case "ring_offered":
+                    offered = message.ring_offered
+                    self._rings[offered.context] = carriers.ring_parts(offered.size, descriptors)
+                case kind:
+                    self._expect_end(f"an unexpected packet: {kind}")
 
     def close(self) -> None:
         """The renderer is gone, or wants no more."""
@@ -151,7 +164,7 @@ class SimulatedContext:
         self._tensors: dict[int, ClientTensor] = {}
         self._graphs: dict[int, tuple[bytes, ModelGraph]] = {}
         self._reads: list[tuple[int, Any, Value]] = []
-        self._timeline: Any = None
+        self._open: TimelineClient | None = None
 
     def run(self) -> None:
         """The whole program, from creating the context to destroying it."""
@@ -182,8 +195,13 @@ class SimulatedContext:
 
     def lose(self, why: str) -> None:
         self.may_end = True
-        if self._timeline is not None:
-            self._timeline.fail(InvalidStateError(why))
+        if self._open is not None:
+            self._open.fail(InvalidStateError(why))
+
+    @property
+    def _timeline(self) -> TimelineClient:
+        assert self._open is not None
+        return self._open
 
     # --- steps --------------------------------------------------------------------------------------------------------
 
@@ -199,7 +217,8 @@ class SimulatedContext:
         self.token = reply.context.token
         self._world.note(f"context over {self._program.carrier}")
         metadata = (*self._renderer.metadata, (CONTEXT_METADATA, self.token))
-        self._timeline = carriers.open_timeline(connect, self._program.carrier, self._renderer, metadata, self._broken)
+        carrier = self._program.carrier
+        self._open = carriers.open_timeline(self._renderer, carrier, self.token, metadata, self._broken)
         if self.may_end:
             self.lose("ended meanwhile")
 
@@ -265,7 +284,9 @@ class SimulatedContext:
     def _settle(self) -> None:
         """Wait for all reads so far, and compare."""
         for tensor, handle, expected in self._reads:
-            carriers.wait(self._world, handle)
+            if not carriers.wait(self._world, handle):
+                self._complain(f"the read of tensor {tensor} does not end")
+                continue
             self._compare(tensor, handle, expected)
         self._reads.clear()
 
@@ -287,7 +308,7 @@ class SimulatedContext:
 
     def _check_all_told(self) -> None:
         for tensor, handle, expected in self._reads:
-            if not self._world.wait_for(handle.done, _SECONDS):  # another task may be about to tell
+            if not carriers.wait(self._world, handle):  # another task may be about to tell
                 self._complain(f"nobody was told of the read of tensor {tensor}")
             else:
                 self._compare(tensor, handle, expected)

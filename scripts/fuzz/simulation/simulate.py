@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gpu_process import ring, session
 from gpu_process.quotas import Quotas
 from gpu_process.service import GpuService
 from gpu_process.session import Session
@@ -23,7 +24,7 @@ from scripts.fuzz.simulation.choices import Choices, Listed, Seeded, systematic
 from scripts.fuzz.simulation.renderer import Over, SimulatedContext, SimulatedRenderer
 from scripts.fuzz.simulation.stand_ins import standing_in
 from scripts.fuzz.simulation.wires import Wires
-from scripts.fuzz.simulation.world import Stuck, World
+from scripts.fuzz.simulation.world import Stuck, Task, World
 
 _SECONDS = 15.0  # of the clock: nothing here has to wait for a time-out
 _QUOTAS = Quotas(sessions=4, contexts=4, calls=8)
@@ -76,9 +77,11 @@ def _run(case: SimulationCase, choices: Choices) -> Violation | None:
     try:
         with standing_in(world), tempfile.TemporaryDirectory(prefix="webnn-simulation.") as directory:
             run = _Run(world, case, Path(directory))
+            original, session.RingParts = session.RingParts, run.make_ring  # type: ignore[misc, assignment]
             try:
                 return run.violation()
             finally:
+                session.RingParts = original  # type: ignore[misc]
                 run.close()
     finally:
         if collecting:
@@ -114,9 +117,9 @@ class _Service(GpuService):
 
     def cut(self) -> None:
         """As the kernel does when a process dies: its sockets are closed."""
-        for session in self.sessions_ever:
+        for each in self.sessions_ever:
             try:
-                session._raw_socket.shutdown(socket.SHUT_RDWR)  # noqa: SLF001 - who plays the kernel looks inside
+                each._raw_socket.shutdown(socket.SHUT_RDWR)  # noqa: SLF001 - who plays the kernel looks inside
             except OSError:
                 continue  # its peer was faster
 
@@ -126,12 +129,23 @@ class _Service(GpuService):
             raise error
 
 
+class _Ring(ring.RingParts):
+    """A ring of a process that can die: the kernel then closes its end of the bell."""
+
+    def cut(self) -> None:
+        try:
+            self._ours.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # it is closed
+
+
 class _Run:
     def __init__(self, world: World, case: SimulationCase, directory: Path) -> None:
         self._world = world
         self._complaints: list[str] = []
         self._backend = WatchfulBackend(world)
         self._crashed = False
+        spin_us = case.seed % 3 * 4
         self._service = _Service(
             self._complaints,
             world,
@@ -139,20 +153,39 @@ class _Run:
             run_directory=directory,
             quotas=_QUOTAS,
             report=self._report,
+            spin_us=spin_us,
         )
         self._wires = Wires(world, self._service)
         self._renderers: list[SimulatedRenderer] = []
-        self._ends = []
+        self._ends: list[socket.socket] = []
+        self._mains: list[Task] = []
+        self._rings: list[_Ring] = []
         for number, programs in enumerate(case.renderers):
             ours, theirs = pair()
-            renderer = SimulatedRenderer(world, self._wires, ours, self._complaints)
+            renderer = SimulatedRenderer(world, self._wires, ours, self._complaints, spin_us)
             self._renderers.append(renderer)
             self._ends.append(theirs)
             for index, program in enumerate(programs):
                 renderer.contexts[index] = SimulatedContext(renderer, program)
-            world.spawn("main", partial(self._use, renderer, number + 1, theirs), f"renderer {number}")
+            self._mains.append(
+                world.spawn("main", partial(self._use, renderer, number + 1, theirs), f"renderer {number}")
+            )
         for ending in case.endings:
             world.spawn(str(ending[0]), partial(self._end, ending), "fate")
+
+        world.spawn("host", self._stop, "host")
+
+    def make_ring(self) -> _Ring:
+        """In the place of the product's own, to be there when its process dies."""
+        made = _Ring()
+        self._rings.append(made)
+        return made
+
+    def _stop(self) -> None:
+        """When all renderers are done, the threads that serve everybody may end."""
+        self._world.wait_for(lambda: all(main.done for main in self._mains))
+        if not self._crashed:
+            self._world.spawn("stop", self._service.poller.stop, "gpu")
 
     def _use(self, renderer: SimulatedRenderer, number: int, theirs: socket.socket) -> None:
         if not self._crashed:
@@ -180,6 +213,8 @@ class _Run:
                 for theirs in self._ends:
                     if theirs.fileno() >= 0:
                         theirs.close()
+                for parts in self._rings:
+                    parts.cut()
                 self._wires.cut()
             case ("disconnect", number):
                 self._renderers[number].close()
@@ -226,12 +261,12 @@ class _Run:
             return f"{self._backend.alive} graphs were not closed"
         if self._service._sessions:  # noqa: SLF001
             return "a session has not ended"
-        for session in self._service.sessions_ever:
+        for each in self._service.sessions_ever:
             left = {
-                "contexts": session._context_count.used,  # noqa: SLF001
-                "bytes of tensors": session._memory.tensor_bytes.used,  # noqa: SLF001
-                "builds": session.builds.used,
-                "calls": session.calls.used,
+                "contexts": each._context_count.used,  # noqa: SLF001
+                "bytes of tensors": each._memory.tensor_bytes.used,  # noqa: SLF001
+                "builds": each.builds.used,
+                "calls": each.calls.used,
             }
             if any(left.values()):
                 return f"still charged: {left}"

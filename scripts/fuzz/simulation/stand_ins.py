@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, Final
 
+from ipc.timeline.ring import bells
 from scripts.fuzz.simulation.world import Task, World
 
 _PACKAGES: Final = ("gpu_process.", "ipc.")
@@ -19,15 +20,20 @@ _PACKAGES: Final = ("gpu_process.", "ipc.")
 @contextmanager
 def standing_in(world: World) -> Iterator[None]:
     """Every module of the product that is loaded uses the stand-ins while this lasts."""
-    stand_ins = {threading: _Threading(world), select: _Select(world), time: _Time(world)}
-    replaced: list[tuple[ModuleType, str, ModuleType]] = []
+    stand_ins: dict[str, tuple[object, object]] = {
+        "threading": (threading, _Threading(world)),
+        "select": (select, _Select(world)),
+        "time": (time, _Time(world)),
+        "give_way": (bells.give_way, world.point),
+    }
+    replaced: list[tuple[ModuleType, str, object]] = []
     for name, module in list(sys.modules.items()):
         if not name.startswith(_PACKAGES):
             continue
-        for real, stand_in in stand_ins.items():
-            if vars(module).get(real.__name__) is real:
-                setattr(module, real.__name__, stand_in)
-                replaced.append((module, real.__name__, real))
+        for word, (real, stand_in) in stand_ins.items():
+            if vars(module).get(word) is real:
+                setattr(module, word, stand_in)
+                replaced.append((module, word, real))
     try:
         yield
     finally:
@@ -215,8 +221,32 @@ class _Select:
     def poll(self) -> _Poll:
         return _Poll(self._world)
 
+    def epoll(self) -> _Epoll:
+        return _Epoll(self._world)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(select, name)
+
+
+class _Epoll:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._epoll = select.epoll()
+        self.register = self._epoll.register
+        self.unregister = self._epoll.unregister
+        self.close = self._epoll.close
+
+    def poll(self, timeout: float | None = None) -> list[tuple[int, int]]:
+        """As the real one; seconds."""
+        found: list[tuple[int, int]] = []
+
+        def ready() -> bool:
+            found.extend(self._epoll.poll(0))  # an edge is told once
+            return bool(found)
+
+        self._world.point()
+        self._world.wait_for(ready, None if timeout is None or timeout < 0 else timeout)
+        return found
 
 
 class _Poll:

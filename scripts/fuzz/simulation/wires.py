@@ -21,6 +21,7 @@ _REPLIES: Mapping[str, type[Message]] = {
     "CreateTensor": context_pb2.CreateTensorReply,
     "CreateConstantTensor": context_pb2.CreateTensorReply,
     "CreateGraph": context_pb2.CreateGraphReply,
+    "DefineBindings": context_pb2.DefineBindingsReply,
 }
 
 
@@ -106,7 +107,15 @@ class WireCall:
         assert self.status is not None
         if self.status[0] is not grpc.StatusCode.OK:
             raise WireError(self.status)
-        return _REPLIES[method].FromString(self.replies.popleft())
+        return _REPLIES[method].FromString(self.replies[0])
+
+    def code(self) -> grpc.StatusCode:
+        assert self.status is not None
+        return self.status[0]
+
+    def details(self) -> str:
+        assert self.status is not None
+        return self.status[1]
 
     def end(self, code: grpc.StatusCode, details: str = "") -> None:
         if self.status is None:
@@ -130,9 +139,19 @@ class Wires:
 
     def unary(self, method: str, request: Message, metadata: tuple[tuple[str, Any], ...]) -> Message:
         """Make a call and wait for the reply, or raise WireError."""
+        call = self._one(method, request, metadata)
+        return call.result(method)
+
+    def future(self, method: str, request: Message, metadata: tuple[tuple[str, Any], ...]) -> Future:
+        """Make a call and go on."""
+        call = self._one(method, request, metadata)
+        return Future(self._world, call, method)
+
+    def _one(self, method: str, request: Message, metadata: tuple[tuple[str, Any], ...]) -> WireCall:
         call = self._call(method, metadata, lambda handler, call: [handler.stream_unary(call.incoming(), call)])
         call.requests.append(request.SerializeToString())
-        return call.result(method)
+        call.half_closed = True
+        return call
 
     def upload(self, method: str, requests: Iterator[Message], metadata: tuple[tuple[str, Any], ...]) -> Message:
         """The same with a stream of requests."""
@@ -189,11 +208,42 @@ class Wires:
         call.half_closed = True
 
 
+class Future:
+    """A call whose end somebody is told of."""
+
+    def __init__(self, world: World, call: WireCall, method: str) -> None:
+        self._world = world
+        self._call = call
+        self._method = method
+        self.code = call.code
+        self.details = call.details
+
+    def result(self) -> Message:
+        return self._call.result(self._method)
+
+    def add_done_callback(self, callback: Callable[[Future], object]) -> None:
+        def tell() -> None:
+            self._world.wait_for(lambda: self._call.status)
+            callback(self)
+
+        self._world.spawn("gRPC callback", tell)
+
+
+class _Method:
+    def __init__(self, wires: Wires, method: str) -> None:
+        self._wires = wires
+        self._method = method
+
+    def future(self, request: Message, metadata: tuple[tuple[str, Any], ...]) -> Future:
+        return self._wires.future(self._method, request, metadata)
+
+
 class Stub:
     """What a `TimelineClient` needs of gRPC's generated stub."""
 
     def __init__(self, wires: Wires) -> None:
         self._wires = wires
+        self.DefineBindings = _Method(wires, "DefineBindings")
 
     def Timeline(  # noqa: N802 - gRPC's name
         self, batches: Iterator[Message], metadata: tuple[tuple[str, Any], ...]

@@ -183,8 +183,8 @@ class World:
 
     def clock(self) -> float:
         """The time, which now and then has passed."""
-        if self._current is not None and not self.closing and self.choices.flip():
-            self.now += 0.005
+        if self._current is not None and not self.closing:
+            self.now += 0.005 if self.choices.flip() else 1e-6
         return self.now
 
     def _hand_over(self, task: Task) -> None:
