@@ -19,7 +19,8 @@ from scripts.fuzz.graphs import GraphWriter
 from scripts.fuzz.repair import repaired
 from scripts.fuzz.search import learned, legal_call
 
-_ATTEMPTS = 12  # fresh changes per case, before one that was learned is taken
+_FRESH = 0.4  # of the cases try a change of their own
+_ATTEMPTS = 4  # before one that was learned is taken
 _LEARNING = (400, 3000)  # changes: so many at least, so many while a rule that the declaration states is unbroken
 _FOLLOWED = 6  # repairs around a change, to reach the rules that are checked after the first
 _FOLLOWED_SHARE = 0.25  # of the changes
@@ -67,15 +68,11 @@ def broken_call(
     Returns:
         None where no such call was found.
     """
-    recipes = {
-        rule: kept
-        for rule, known in breakable(operator.name).items()
-        if (kept := [broken for broken in known if broken.is_sendable or not sendable])
-    }
+    recipes = _recipes(operator.name, sendable)
     if not recipes:
         return None
     wanted = random.choice(list(recipes))
-    for _ in range(_ATTEMPTS if random.random() < 0.5 else 0):
+    for _ in range(_ATTEMPTS if random.random() < _FRESH else 0):
         legal = legal_call(operator, random, limits, profile)
         if legal is None:
             break
@@ -117,6 +114,16 @@ def breakable(name: str) -> Mapping[str, tuple[Broken, ...]]:
                 break
             call = repaired(call, error, random, limits, _UNBOUNDED, (changed,))
     return {rule: tuple(calls) for rule, calls in sorted(found.items())}
+
+
+@functools.cache
+def _recipes(name: str, sendable: bool) -> Mapping[str, tuple[Broken, ...]]:
+    """What is breakable, without the calls whose operands could not exist if they must be `sendable`."""
+    kept = {
+        rule: tuple(broken for broken in known if broken.is_sendable or not sendable)
+        for rule, known in breakable(name).items()
+    }
+    return {rule: calls for rule, calls in kept.items() if calls}
 
 
 def _is_writable(call: Call) -> bool:

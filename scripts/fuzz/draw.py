@@ -32,6 +32,7 @@ class Profile:
         depth: 0..1, how readily an operation reads what others made instead of a new input.
         constants: 0..1, how many of the leaves are constants and not inputs.
         hostile: 0..1, how many of the values and attributes are extremes.
+        content: whether inputs and constants get data; without, a graph can only be validated.
         sizes: of dimensions, each as likely as it is often there.
         least_size: of a dimension; less than 1 only for what is refused anyway.
     """
@@ -44,6 +45,7 @@ class Profile:
     depth: float = 0.6
     constants: float = 0.4
     hostile: float = 0.15
+    content: bool = True
     sizes: tuple[int, ...] = (1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 4, 4, 5, 6, 8)
     least_size: int = 1
 

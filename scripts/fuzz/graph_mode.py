@@ -49,7 +49,11 @@ class GraphMode(Mode[GraphCase]):
         self._profile = Profile(**{**profile, **options.profile})
         self._limits = limits_of(options.backend)
         self._target = Target(options, [options.backend])
-        self._open()
+        try:
+            self._open()
+        except BaseException:
+            self._target.close()
+            raise
 
     def _open(self) -> None:
         self._ml = ML(socket=self._target.socket)

@@ -129,7 +129,7 @@ class GraphWriter:
         return operand
 
     def _content(self, descriptor: Descriptor) -> bytes:
-        if descriptor.byte_length > _MAX_CONTENT:  # of a graph that will be refused: nobody looks at its data
+        if not self._profile.content or descriptor.byte_length > _MAX_CONTENT:  # the latter will be refused
             return b""
         return data.content(self._random, descriptor, self._profile.hostile)
 

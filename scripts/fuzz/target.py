@@ -39,7 +39,11 @@ class Target:
         self._simulator: Simulator
         self._baseline: dict[int, _Usage] = {}
         self.generation = 0
-        self.restart()
+        try:
+            self.restart()
+        except BaseException:
+            self._log.close()
+            raise
 
     @property
     def socket(self) -> Path:

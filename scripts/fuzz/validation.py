@@ -68,7 +68,7 @@ class ValidateMode(Mode[ValidationCase]):
 
     def __init__(self, options: ModeOptions) -> None:
         super().__init__(options)
-        self._profile = Profile(**{"operations": (1, 2), **options.profile})
+        self._profile = Profile(**{"operations": (1, 2), "content": False, **options.profile})
         self._limits = with_int4(declared_limits())
 
     def generate(self, random: Random) -> ValidationCase:
@@ -80,14 +80,14 @@ class ValidateMode(Mode[ValidationCase]):
         if kind < 0.45:
             case = almost_legal_graph(random, self._limits, self._profile, sendable=random.random() < 0.85)
             if case is not None:
-                return ValidationCase(_without_data(case))
+                return ValidationCase(case)
         case = legal_graph(random, self._limits, self._profile)
         cut = None
         if kind < 0.75:
             operation = random.choice(case.graph.operations)
             made = tuple(case.graph.operands[operand] for operand in operation.outputs)
             cut = cut_for(call_of(case.graph, operation), made, random)
-        return ValidationCase(_without_data(case), cut)
+        return ValidationCase(case, cut)
 
     def run(self, case: ValidationCase) -> Verdict:
         try:
@@ -129,10 +129,6 @@ def _compute(graph: Graph) -> None:
     inputs = {name: bytes(descriptor.byte_length) for name, descriptor in graph.input_descriptors().items()}
     with contextlib.suppress(BackendError):
         computed(GraphCase(graph, constants, inputs))
-
-
-def _without_data(case: GraphCase) -> GraphCase:
-    return GraphCase(case.graph, rule=case.rule)
 
 
 # --- verdicts ---------------------------------------------------------------------------------------------------------

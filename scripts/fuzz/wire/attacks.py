@@ -25,8 +25,18 @@ from scripts.fuzz.limits import limits_of
 from scripts.fuzz.wire.handles import HANDLES
 from scripts.fuzz.wire.mutators import garbled, mutated
 
-CONTEXT, TENSOR_A, TENSOR_B, GRAPH, REGION = (f"\x00fuzz token {name:<5}".encode()[:16] for name in "CABGR")
-PLACEHOLDERS = {"context": CONTEXT, "a": TENSOR_A, "b": TENSOR_B, "graph": GRAPH, "region": REGION}
+CONTEXT, TENSOR_A, TENSOR_B, PLAIN, CONSTANT, GRAPH, REGION = (
+    f"\x00fuzz token {name:<5}".encode()[:16] for name in "CABPKGR"
+)
+PLACEHOLDERS = {
+    "context": CONTEXT,
+    "a": TENSOR_A,
+    "b": TENSOR_B,
+    "plain": PLAIN,  # a tensor that may neither be read nor written
+    "constant": CONSTANT,  # a constant tensor
+    "graph": GRAPH,
+    "region": REGION,
+}
 assert {len(token) for token in PLACEHOLDERS.values()} == {16}
 
 TENSOR = Descriptor(DataType.FLOAT32, (2, 3))
@@ -161,6 +171,8 @@ def _timeline(random: Random) -> WireCase:
     for number in range(1, random.randint(2, 7)):
         command = batch.commands.add(sequence=number)
         random.choice(_COMMANDS)(command, carrier)
+        if random.random() < 0.1:
+            _exchange(command, random)
     chance = random.random()
     if chance < 0.15:
         data = batch.SerializeToString()
@@ -169,6 +181,18 @@ def _timeline(random: Random) -> WireCase:
     else:
         data = garbled(batch.SerializeToString(), random)
     return WireCase("Timeline", (data,), carrier=carrier)
+
+
+def _exchange(command: timeline_pb2.Command, random: Random) -> None:
+    """Another tensor in a command than the one that belongs there."""
+    other = random.choice((TENSOR_A, TENSOR_B, PLAIN, CONSTANT))
+    match command.WhichOneof("command"):
+        case "write":
+            command.write.tensor = other
+        case "read":
+            command.read.tensor = other
+        case "dispatch":
+            random.choice((command.dispatch.inputs, command.dispatch.outputs))[0].tensor = other
 
 
 def _write(command: timeline_pb2.Command, carrier: str) -> None:

@@ -52,7 +52,11 @@ class WireMode(Mode[WireCase]):
         # A build may name a command that never comes; it must not wait for it longer than we do.
         self._target = Target(options, [options.backend], ["--quota", "wait_seconds=1"])
         self._cases = 0
-        self._open()
+        try:
+            self._open()
+        except BaseException:
+            self._target.close()
+            raise
 
     def _open(self) -> None:
         self._host = PeerHost(self._target.socket)
@@ -127,6 +131,8 @@ class WireMode(Mode[WireCase]):
         if case.kind == "Timeline":
             tokens["a"] = _tensor(session, tokens["context"])
             tokens["b"] = _tensor(session, tokens["context"])
+            tokens["plain"] = _tensor(session, tokens["context"], readable=False, writable=False)
+            tokens["constant"] = _constant_tensor(session, tokens["context"])
             tokens["graph"] = _graph(session, tokens["context"])
         return tokens
 
@@ -266,11 +272,21 @@ def _send_raw(address: str, data: bytes) -> None:
                 pass
 
 
-def _tensor(session: PeerSession, context: bytes) -> bytes:
+def _tensor(session: PeerSession, context: bytes, *, readable: bool = True, writable: bool = True) -> bytes:
     request = context_pb2.CreateTensorRequest(
-        context=context, descriptor=encode_descriptor(TENSOR), readable=True, writable=True
+        context=context, descriptor=encode_descriptor(TENSOR), readable=readable, writable=writable
     )
-    answer = session.call("CreateTensor", [request.SerializeToString()])
+    return _token(session.call("CreateTensor", [request.SerializeToString()]))
+
+
+def _constant_tensor(session: PeerSession, context: bytes) -> bytes:
+    request = context_pb2.CreateConstantTensorRequest(
+        context=context, descriptor=encode_descriptor(TENSOR), region=session.offer(bytes(64))
+    )
+    return _token(session.call("CreateConstantTensor", [request.SerializeToString()]))
+
+
+def _token(answer: Answer) -> bytes:
     if answer.code is not grpc.StatusCode.OK:
         raise PeerError(f"no tensor: {answer.code.name} {answer.details}")
     return bytes(context_pb2.CreateTensorReply.FromString(answer.replies[0]).tensor.token)
