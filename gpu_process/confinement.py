@@ -31,7 +31,7 @@ def sandbox_spec(options: HostOptions, backends: Sequence[str], run_directory: P
         mode=Mode(options.sandbox_mode),
         backends=tuple(backends),
         memory_limit=options.memory_limit,
-        max_threads=quotas.sessions * (1 + quotas.contexts + quotas.calls) + options.threads + _OTHER_THREADS,
+        max_threads=quotas.sessions + quotas.calls_at_once + options.threads + _OTHER_THREADS,
         max_descriptors=_MAX_DESCRIPTORS,
         deny=Plan.parse(options.faults).denied,
     )

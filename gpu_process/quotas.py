@@ -66,6 +66,11 @@ class Quotas:
             if getattr(self, entry.name) < 0:
                 raise ValueError(f"quota {entry.name}: {getattr(self, entry.name)} is negative")
 
+    @property
+    def calls_at_once(self) -> int:
+        """Of all sessions together; each of them holds a thread, a timeline's for as long as its context lives."""
+        return self.sessions * (self.contexts + self.calls + self.builds + self.ends)
+
     @classmethod
     def of(cls, overrides: Mapping[str, int]) -> Quotas:
         """The defaults but for `overrides`, by name.

@@ -110,8 +110,7 @@ class GpuService(_GenericRpcHandler):
         self._lock = threading.Lock()
         # A timeline holds a thread for as long as its context lives, and a call for as long as its sender takes to say
         # what it wants; all that quotas allow must find one.
-        quotas = self._quotas
-        workers = quotas.sessions * (quotas.contexts + quotas.calls + quotas.builds + quotas.ends)
+        workers = self._quotas.calls_at_once
         self._workers = ThreadPoolExecutor(workers, thread_name_prefix="webnn-call")
         self._server = grpc.server(
             self._workers,
