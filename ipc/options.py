@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import platform
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,9 @@ from typing import Any, Final
 
 BACKEND_NAMES: Final = ("reference", "onnxruntime", "openvino")
 DEFAULT_BACKEND: Final = "onnxruntime"
+
+DEFAULT_CARRIER: Final = "ring" if platform.machine() == "x86_64" else "stream"
+"""The ring relies on the order in which x86-64 makes stores visible; Python has no fences."""
 
 DEFAULT_SPIN_US: Final = 100
 """Microseconds to poll before sleeping: twice what a wake-up across cores takes."""
@@ -60,7 +64,7 @@ class HostOptions:
     backend: str = DEFAULT_BACKEND
     one_process: bool = False
     isolate: bool = False
-    carrier: str = "stream"
+    carrier: str = DEFAULT_CARRIER
     spin_us: int = DEFAULT_SPIN_US
     sandbox: str = "strict"
     sandbox_mode: str = "enforce"

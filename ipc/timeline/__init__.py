@@ -9,7 +9,7 @@ from ipc.options import DEFAULT_SPIN_US
 from ipc.timeline._client import Binding, Broken, ClientTensor, ReadHandle, TimelineClient
 from ipc.timeline._grpc import InlineTimeline, StreamTimeline
 from ipc.timeline.limits import CARRIERS
-from ipc.timeline.ring import RingParts, connect_ring
+from ipc.timeline.ring import RingParts, RingTimeline, connect_ring
 
 if TYPE_CHECKING:
     from ipc.generated.webnn.v1.context_pb2_grpc import WebNNStub
@@ -20,6 +20,7 @@ __all__ = [
     "ClientTensor",
     "ReadHandle",
     "RingParts",
+    "RingTimeline",
     "TimelineClient",
     "connect",
 ]

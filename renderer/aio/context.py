@@ -11,6 +11,7 @@ from renderer._context import ContextCore
 from renderer._context_state import LostInfo
 from renderer._conversions import DataTypeLike
 from renderer._promises import start
+from renderer.aio._listening import listening
 from renderer.aio._outcomes import Shielded, outcome
 from renderer.graph import MLGraph
 from renderer.tensor import MLTensor
@@ -62,10 +63,13 @@ class MLContext(ContextCore):
     async def read_tensor(self, tensor: MLTensor, *, out: Buffer) -> None: ...
     async def read_tensor(self, tensor: MLTensor, *, out: Buffer | None = None, copy: bool = True) -> Array | None:
         """See `renderer.MLContext.read_tensor`. Cancelled, it leaves the tensor usable, and may still fill `out`."""
-        result = await outcome(self._read(tensor, out, copy=copy).promise())
+        read = self._read(tensor, out, copy=copy)
+        with listening(self._timeline):
+            result = await outcome(read.promise())
         return result if out is None else None
 
     async def compute(self, graph: MLGraph, inputs: Mapping[str, Buffer]) -> dict[str, Array]:
         """See `renderer.MLContext.compute`."""
         reads = await outcome(start(self._compute(graph, inputs)))
-        return {name: await outcome(read.promise()) for name, read in reads.items()}
+        with listening(self._timeline):
+            return {name: await outcome(read.promise()) for name, read in reads.items()}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ipc.timeline import CARRIERS
 from renderer import (
     ML,
     DataType,
@@ -40,7 +41,7 @@ def test_a_new_tensor_is_zero(context: MLContext) -> None:
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (3, 5), (1, 2, 3, 4, 5, 6, 1, 1), (1000, 1000)], ids=str)
-@pytest.mark.parametrize("carrier", ["inline", "stream"])
+@pytest.mark.parametrize("carrier", CARRIERS)
 def test_what_is_written_is_read(ml: ML, carrier: str, shape: tuple[int, ...]) -> None:
     values = np.random.default_rng(7).standard_normal(shape).astype(np.float32)
     with ml.create_context(carrier=carrier) as context:

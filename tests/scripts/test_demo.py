@@ -13,7 +13,7 @@ def demo(*arguments: str) -> dict[str, Any]:
     return json_of("demo", "--json", *arguments)
 
 
-@pytest.mark.parametrize("carrier", ["inline", "stream"])
+@pytest.mark.parametrize("carrier", ["inline", "stream", "ring"])
 @pytest.mark.parametrize("backend", ["reference", "onnxruntime", "openvino"])
 def test_the_demo_recognises_real_digits_in_three_processes(backend: str, carrier: str) -> None:
     report = demo("--backend", backend, "--carrier", carrier)

@@ -211,13 +211,12 @@ class RingTimeline:
         self._loops -= 1
         self._tend()
 
-    def hear(self) -> None:
-        """Take what has come, and have the bell rung for the next."""
+    def hear(self) -> bool:
+        """Take what has come, and have the bell rung for the next; False if no more will."""
         self._listen_to_bells()
-        with self._lock:
-            self._advance()
-            self._arm()
+        self._tell_driver()
         self._tend()
+        return not self._is_broken and self._failure.error is None
 
     # --- reads --------------------------------------------------------------------------------------------------------
 
@@ -234,7 +233,7 @@ class RingTimeline:
         if peek() >= sequence or self._core.waiting:
             with self._lock:
                 self._advance()
-            if self._core.settled:
+            if self._core.settled or self._core.has_unknown:
                 self._tend()
         if not read.settled:
             self._sleep_until(read.done, deadline)
@@ -256,8 +255,8 @@ class RingTimeline:
             if not read.expected:
                 read.expected = True
                 self._expecting += 1
-            if self._loops:
-                self._arm()
+        if self._loops:
+            self._tell_driver()
         self._tend()
         return True
 
@@ -273,6 +272,7 @@ class RingTimeline:
             if core.waiting:
                 with self._lock:
                     self._advance()
+                self._tend()
 
     def _sleep_until(self, satisfied: Callable[[], bool], deadline: float | None) -> None:
         """Drive, or sleep while another thread does."""
@@ -298,6 +298,7 @@ class RingTimeline:
 
     def _drive(self, timeout: float | None, satisfied: Callable[[], bool]) -> None:
         """Sleep until the bell rings, and fetch what has come; with `_driving`, which is released."""
+        self._tell()
         try:
             with self._lock:
                 # Another thread may have fetched what this one waits for, and then no bell will ring for it.
@@ -327,12 +328,11 @@ class RingTimeline:
         return self._failure.error is not None or self._end.wake_at(self._core.interest())
 
     def _tell_driver(self) -> None:
-        """Whoever drives may have gone to sleep until something later, or for nothing at all."""
+        """Have the bell rung for what comes next: whoever drives may be asleep until something later."""
         with self._lock:
-            while not self._arm():
+            self._advance()
+            while not self._arm() and not self._is_broken:
                 self._advance()
-                if self._is_broken:
-                    return
 
     def _advance(self) -> None:
         """Take what has come. With the lock."""
@@ -371,8 +371,7 @@ class RingTimeline:
             for read in settled:
                 assert isinstance(read, RingRead)
                 read.call_back()
-        if core.has_unknown and not self._defining:
-            self._tell()
+        self._tell()
         if (core.waiting or self._expecting) and self._driving.locked():
             self._tell_driver()
         if self._is_left_alone():
@@ -382,6 +381,8 @@ class RingTimeline:
 
     def _tell(self) -> None:
         """Tell the GPU process of new bindings, of all at once that have come up meanwhile."""
+        if self._defining or not self._core.has_unknown:
+            return
         with self._lock:
             if self._defining or self._failure.error is not None:
                 return
