@@ -163,6 +163,8 @@ class Scheduler:
             self._no_partial_write()
         bound = self._bindings.get(binding)
         if bound is None:
+            if self._context.ended:
+                return  # while this command was on its way: it may not have been defined any more
             raise BadMessage(Reason.UNKNOWN_BINDING, "dispatch.binding")
         bound.run()
         self.done += 1

@@ -136,9 +136,9 @@ def random_operations(random: Random, count: int) -> tuple[Operation, ...]:
                     case 1 if len(tensors) > 2:
                         operations.append(("destroy_tensor", tensors.pop(random.randrange(len(tensors)))))
                     case 2:
-                        inputs = random.randint(1, 2)
-                        operations.append(("graph", made, inputs, random.randint(0, 9), random.random() < 0.25))
-                        graphs[made] = inputs
+                        graphs[made] = random.randint(1, 2)
+                        fails = random.random() < 0.25
+                        operations.append(("graph", made, graphs[made], random.randint(0, 9), fails))
                         made += 1
                     case 3 if graphs:
                         graph = random.choice(list(graphs))

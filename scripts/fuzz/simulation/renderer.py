@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Callable
 from typing import Any
 
@@ -126,11 +127,17 @@ class SimulatedRenderer:
         return self._rings[context]
 
     def _drain(self, arrived: Callable[[], bool]) -> None:
-        while not arrived():
+        while True:
+            self.world.wait_for(lambda: arrived() or self._is_readable())  # another task may take it for us
+            if arrived():
+                return
             try:
-                message, descriptors = self.socket.receive(_SECONDS)
+                received = self.socket.receive_nowait()
             except _GONE:
                 self._expect_end("a region was not handed over")
+            if received is None:
+                continue
+            message, descriptors = received
             match message.WhichOneof("message"):
                 case "region_offered":
                     self._regions[message.region_offered.token] = map_pool(descriptors[0], message.region_offered.size)
@@ -142,6 +149,13 @@ class SimulatedRenderer:
                     self._rings[offered.context] = carriers.ring_parts(offered.size, descriptors)
                 case kind:
                     self._expect_end(f"an unexpected packet: {kind}")
+
+    def _is_readable(self) -> bool:
+        if self.socket.fileno() < 0:
+            return True  # so that whoever waits learns that it is closed
+        poll = select.poll()
+        poll.register(self.socket.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def close(self) -> None:
         """The renderer is gone, or wants no more."""
@@ -211,7 +225,9 @@ class SimulatedContext:
             context_pb2.CreateContextRequest(
                 backend="reference",
                 power_preference=context_pb2.POWER_PREFERENCE_DEFAULT,
-                carrier=context_pb2.Carrier.Value(f"CARRIER_{self._program.carrier.upper()}"),
+                carrier=context_pb2.Carrier.Value(  # type: ignore[arg-type]
+                    f"CARRIER_{self._program.carrier.upper()}"
+                ),
             ),
         )
         self.token = reply.context.token

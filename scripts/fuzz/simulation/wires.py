@@ -39,7 +39,7 @@ class WireError(grpc.RpcError):
         return self._status[1]
 
 
-class _Aborted(Exception):
+class _Aborted(Exception):  # noqa: N818 - an end
     pass
 
 
@@ -175,7 +175,7 @@ class Wires:
         self,
         method: str,
         metadata: tuple[tuple[str, Any], ...],
-        serve: Callable[[grpc.RpcMethodHandler[Any, Any], WireCall], Any],
+        serve: Callable[[Any, WireCall], Any],
     ) -> WireCall:
         call = WireCall(self._world, self.accused)
         self.calls.append(call)
