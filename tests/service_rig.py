@@ -215,9 +215,9 @@ class RawContext:
         self.broken: queue.Queue[str] = queue.Queue()
         self.metadata = (*renderer.metadata, (CONTEXT_METADATA, token))
 
-    def connect(self) -> TimelineClient:
+    def connect(self, **options: Any) -> TimelineClient:
         ring = self.renderer.ring(self.token) if self.carrier == "ring" else None
-        return connect(self.carrier, self.renderer.stub, self.metadata, self.broken.put, ring=ring)
+        return connect(self.carrier, self.renderer.stub, self.metadata, self.broken.put, ring=ring, **options)
 
     def create_tensor_reply(self, descriptor: Descriptor = FLOAT, after: int = 0, **usage: bool) -> Any:
         request = context_pb2.CreateTensorRequest(
