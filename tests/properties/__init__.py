@@ -1,0 +1,1 @@
+"""What holds for every operator, whatever it is called with."""
