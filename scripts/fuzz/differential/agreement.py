@@ -54,13 +54,14 @@ def disagreement(case: GraphCase, results: Mapping[str, Array]) -> Disagreement 
     graph = case.graph
     given = {operand: results[name] for name, operand in graph.outputs}
     names = {operand: name for name, operand in graph.outputs}
+    known = {*given, *case.constants, *(operand for _, operand in graph.inputs)}
     wanted = _evaluated(case, given, None)
     others = [_evaluated(case, given, np.random.default_rng(number)) for number in range(_RUNS)]
     for operation in graph.operations:
         for operand in operation.outputs:
             if operand in given:
                 descriptor = graph.operands[operand]
-                moves = operation.operator.family in _MOVING_FAMILIES
+                moves = operation.operator.family in _MOVING_FAMILIES and known.issuperset(operation.operand_ids())
                 different = [] if moves else [other[operand] for other in others]
                 what = _difference(given[operand], wanted[operand], different, descriptor)
                 if what is not None:
