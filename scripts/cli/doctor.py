@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from gpu_process.backends import BACKEND_NAMES, DEFAULT_BACKEND
+from gpu_process.backends import BACKEND_NAMES, DEFAULT_BACKEND, in_place_note
 from gpu_process.sandbox import Level, kernel_features
 from ipc.errors import MLError
 from renderer import ML
@@ -129,11 +129,12 @@ def _try_backend(name: str, sandbox: str) -> tuple[list[Finding], list[Finding]]
         return [
             Finding("starts", False, str(error), "the message says which layer or package, and the option to use")
         ], []
-    return [started, *_notes(context.device_note)], _layers(status["gpu_processes"][0]["sandbox"]["layers"])
+    return [started, *_notes(name, context.device_note)], _layers(status["gpu_processes"][0]["sandbox"]["layers"])
 
 
-def _notes(device_note: str) -> list[Finding]:
-    return [Finding("device", True, device_note)] if device_note else []
+def _notes(name: str, device_note: str) -> list[Finding]:
+    memory_note = in_place_note(name, _versions().get(name, ""))
+    return [Finding(what, True, note) for what, note in (("device", device_note), ("memory", memory_note)) if note]
 
 
 def _layers(facts: dict[str, Any]) -> list[Finding]:

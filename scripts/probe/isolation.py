@@ -1,0 +1,79 @@
+"""Steps run in forked children, which they may crash; the next child goes on where one ended."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import select
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+TIMEOUT, REFUSED = "timeout", "refused"
+_SECONDS = 60.0
+_DONE = 0
+
+
+def outcomes(steps: Sequence[Callable[[], Any]]) -> Iterator[Any]:
+    """What each step returns, in order; the name of the signal where it ended the process, or "timeout".
+
+    An exception of a step is an error of the probe's and is printed by the child, which then ends with status 1.
+
+    Raises:
+        RuntimeError: a child ended by itself before it was done.
+    """
+    position = 0
+    while position < len(steps):
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reader)
+            _run(steps[position:], writer)
+        os.close(writer)
+        with os.fdopen(reader, "rb") as results:
+            for outcome in _received(results):
+                yield outcome
+                position += 1
+            ended = "" if position == len(steps) else _why(child, results)
+        if not ended:
+            os.waitpid(child, 0)
+            continue
+        yield ended
+        position += 1
+
+
+def _run(steps: Sequence[Callable[[], Any]], writer: int) -> None:
+    """The child: never returns."""
+    status = 1
+    try:
+        with os.fdopen(writer, "wb") as results:
+            for step in steps:
+                pickle.dump(step(), results)
+                results.flush()
+        status = _DONE
+    except BaseException:  # the traceback is the message; nothing of the parent's must run here
+        import traceback
+
+        traceback.print_exc()
+    os._exit(status)
+
+
+def _received(results: Any) -> Iterator[Any]:
+    while select.select([results], [], [], _SECONDS)[0]:
+        try:
+            yield pickle.load(results)
+        except EOFError:
+            return
+
+
+def _why(child: int, results: Any) -> str:
+    """The end of a child that did not finish."""
+    pid, status = os.waitpid(child, 0 if select.select([results], [], [], 0)[0] else os.WNOHANG)
+    if pid == 0:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return TIMEOUT
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        raise RuntimeError(f"a child of the probe ended with status {code}")
+    return signal.Signals(-code).name
