@@ -49,6 +49,7 @@ def _bytes(name: str, data: bytes, reason: Reason) -> list[Case]:
         "CreateTensor": "CreateTensorRequest",
         "CreateConstantTensor": "CreateConstantTensorRequest",
         "CreateGraph": "CreateGraphChunk",
+        "DefineBindings": "DefineBindingsRequest",
     }
     return [
         Case(f"{method}: {name}", lambda s, m=method: s.session.call(m, data), reason, message)  # type: ignore[misc]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from tests.boundary.hostile_client import (
     WRITE,
     Closed,
     memfd,
+    seal,
     sealed,
     send_packet,
 )
@@ -45,6 +45,13 @@ def _offered(token: bytes = UNKNOWN, size: int = len(REGION)) -> bytes:
     return session_pb2.SessionMessage(region_offered=offer).SerializeToString()
 
 
+def _offers_a_ring(stage: Stage) -> None:
+    fds = [os.eventfd(0) for _ in range(3)]
+    stage.session.say(*fds, ring_offered={})
+    for fd in fds:
+        os.close(fd)
+
+
 _PACKETS = [
     _bytes("no message", b"\xff\xff"),
     _bytes("an unknown field", b"\xf8\x07\x01"),
@@ -55,6 +62,8 @@ _PACKETS = [
     _bytes("a descriptor where none belongs", b"\x22\x12\x0a\x10" + bytes(16), fds=1),
     _says("a second greeting", Reason.UNEXPECTED_MESSAGE, "hello", hello={"protocol_version": 1}),
     _says("what only the GPU process says: granted", Reason.UNEXPECTED_MESSAGE, "granted", granted={}),
+    Case("packet: a ring without descriptors", lambda s: s.session.say(ring_offered={}), Reason.MALFORMED, "session"),
+    Case("packet: what only the GPU process says: a ring", _offers_a_ring, Reason.UNEXPECTED_MESSAGE, "ring_offered"),
     _says("what only the GPU process says: closed", Reason.UNEXPECTED_MESSAGE, "closed", closed={}),
     _says(
         "a region withdrawn that was never offered",
@@ -136,7 +145,7 @@ def _path_only() -> int:
 def _huge_pages() -> int:
     fd = os.memfd_create("huge", os.MFD_HUGETLB | os.MFD_ALLOW_SEALING)
     os.ftruncate(fd, 2 << 20)
-    fcntl.fcntl(fd, 1033, ALL_SEALS)
+    seal(fd, ALL_SEALS)
     return fd
 
 

@@ -7,12 +7,15 @@ made once cannot hide itself by being made on both sides.
 from __future__ import annotations
 
 import array
+import fcntl
 import json
+import mmap
 import os
 import queue
 import secrets
 import socket
 import struct
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +30,15 @@ from ipc.generated.webnn.v1 import common_pb2, context_pb2, graph_pb2, session_p
 SECONDS = 20.0
 VERSION = 1
 SERVICE = "/webnn.v1.WebNN/"
-METHODS = ("CreateContext", "DestroyContext", "CreateTensor", "CreateConstantTensor", "CreateGraph", "Timeline")
+METHODS = (
+    "CreateContext",
+    "DestroyContext",
+    "CreateTensor",
+    "CreateConstantTensor",
+    "CreateGraph",
+    "DefineBindings",
+    "Timeline",
+)
 FLOAT32 = common_pb2.DATA_TYPE_FLOAT32
 
 _ROOM = socket.CMSG_SPACE(16 * 4)
@@ -204,10 +215,15 @@ class Session:
         self.sock = sock
         self.number = opened.session
         self.gpu_process = opened.gpu_process_pid
-        granted = self.receive()[0].granted
+        try:
+            granted = self.receive()[0].granted
+        except Closed:  # there was no room for it
+            sock.close()
+            raise
         self.secret = granted.secret
         self.address = granted.address
         self._regions: dict[bytes, tuple[int, int]] = {}
+        self._rings: dict[bytes, Ring] = {}
         self._timelines: list[Timeline] = []
 
     # --- its socket ---------------------------------------------------------------------------------------------------
@@ -234,9 +250,21 @@ class Session:
     def offered(self, token: bytes) -> tuple[int, int]:
         """Descriptor and size of a region that the GPU process has handed over."""
         while token not in self._regions:
-            message, fds = self.receive()
-            self._regions[message.region_offered.token] = (fds[0], message.region_offered.size)
+            self._take_offer()
         return self._regions[token]
+
+    def ring(self, context: bytes) -> Ring:
+        """The ring of a context."""
+        while context not in self._rings:
+            self._take_offer()
+        return self._rings[context]
+
+    def _take_offer(self) -> None:
+        message, fds = self.receive()
+        if message.HasField("ring_offered"):
+            self._rings[message.ring_offered.context] = Ring(fds, message.ring_offered.size)
+        else:
+            self._regions[message.region_offered.token] = (fds[0], message.region_offered.size)
 
     def closed(self) -> tuple[str, str] | None:
         """Reason and field with which the GPU process has closed the session, None without any; waits for the end."""
@@ -258,6 +286,9 @@ class Session:
         for fd, _ in self._regions.values():
             os.close(fd)
         self._regions.clear()
+        for ring in self._rings.values():
+            ring.close()
+        self._rings.clear()
 
     # --- gRPC ---------------------------------------------------------------------------------------------------------
 
@@ -335,6 +366,60 @@ class Session:
         reply = answer.as_a(context_pb2.CreateGraphReply)
         assert reply.HasField("graph"), reply
         return reply.graph.token
+
+
+class Ring:
+    """Commands in shared memory. Nothing is checked, ordered or waited for that the test does not say.
+
+    Attributes:
+        memory: all of it.
+        doorbell: wakes the GPU process.
+        bell: socket where the GPU process wakes whoever waits.
+    """
+
+    CAPACITY = 512
+    WRITE, MOVE, DISPATCH, READ, DESTROY_TENSOR, DESTROY_GRAPH = range(1, 7)
+    _PUBLISHED, _COMPLETED, _COMMANDS = 0, 128, 4096
+    _COMMAND = struct.Struct("=QII16s32s")
+    _WORD = struct.Struct("=Q")
+
+    def __init__(self, fds: Sequence[int], size: int) -> None:
+        self.memory = mmap.mmap(fds[0], size)
+        os.close(fds[0])
+        self.doorbell = fds[1]
+        self.bell = socket.socket(fileno=fds[2])
+        self.sequence = 0
+
+    def put(self, sequence: int, kind: int, number: int = 0, token: bytes = bytes(16), rest: bytes = b"") -> None:
+        """Write a command into the place that its number has."""
+        offset = self._COMMANDS + (sequence - 1) % self.CAPACITY * 64
+        self._COMMAND.pack_into(self.memory, offset, sequence, kind, number, token, rest)
+
+    def publish(self, sequence: int) -> None:
+        self._WORD.pack_into(self.memory, self._PUBLISHED, sequence)
+        os.eventfd_write(self.doorbell, 1)
+
+    def command(self, kind: int, number: int = 0, token: bytes = bytes(16), rest: bytes = b"") -> int:
+        """Put and publish the next command; its number."""
+        self.sequence += 1
+        self.put(self.sequence, kind, number, token, rest)
+        self.publish(self.sequence)
+        return self.sequence
+
+    def completed(self) -> int:
+        """Number of the last command that is done."""
+        return int(self._WORD.unpack_from(self.memory, self._COMPLETED)[0])
+
+    def wait_for(self, sequence: int) -> None:
+        deadline = time.monotonic() + SECONDS
+        while self.completed() < sequence:
+            assert time.monotonic() < deadline, f"command {sequence} is not done"
+            os.sched_yield()
+
+    def close(self) -> None:
+        self.memory.close()
+        os.close(self.doorbell)
+        self.bell.close()
 
 
 class Timeline:
@@ -461,15 +546,17 @@ _ADD_SEALS = 1033  # linux/fcntl.h: F_ADD_SEALS
 
 def memfd(data: bytes = b"", *, size: int | None = None, seals: int = 0, sealable: bool = True) -> int:
     """A memfd with these bytes; larger sizes are a hole."""
-    import fcntl
-
     fd = os.memfd_create("hostile", os.MFD_CLOEXEC | (os.MFD_ALLOW_SEALING if sealable else 0))
     os.write(fd, data)
     if size is not None:
         os.ftruncate(fd, size)
     if seals:
-        fcntl.fcntl(fd, _ADD_SEALS, seals)
+        seal(fd, seals)
     return fd
+
+
+def seal(fd: int, seals: int) -> None:
+    fcntl.fcntl(fd, _ADD_SEALS, seals)
 
 
 def sealed(data: bytes) -> int:
