@@ -1,7 +1,7 @@
 """Which inputs and outputs may lie in memory that a renderer can change while OpenVINO computes.
 
-An allowlist, per version of OpenVINO, of operators whose kernels use operands and results as plain values: no address,
-count or branch depends on them, and nothing is read back from a result. A version that is not listed gets none.
+An allowlist of operators whose kernels use operands and results as plain values: no address, count or branch depends on
+them, and nothing is read back from a result. The tables in `probed` bear it out; a version without one shares nothing.
 
 Safety doesn't rest on this list alone: index operands pass a guard into private memory in any case (`_guards.py`), and
 a result that another operation also uses is never in place, because OpenVINO may keep the only copy of a shared value
@@ -11,14 +11,14 @@ in the output's memory (hazard H9).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 
+from gpu_process.backends._probed import probed_versions
 from gpu_process.backends.openvino._plan import Engine, ModelStep, Plan
 from ipc import operators as ops
 from ipc.graph import Graph, OperandId
 from ipc.operators import Operator
 
-_PLAIN_VALUES_2026_4: frozenset[Operator] = frozenset(
+PLAIN_VALUES: frozenset[Operator] = frozenset(
     {
         *(ops.add, ops.sub, ops.mul, ops.div, ops.pow, ops.max, ops.min, ops.clamp),
         *(ops.abs, ops.ceil, ops.cos, ops.erf, ops.exp, ops.floor, ops.log, ops.neg, ops.reciprocal),
@@ -29,13 +29,13 @@ _PLAIN_VALUES_2026_4: frozenset[Operator] = frozenset(
         *(ops.average_pool2d, ops.l2_pool2d, ops.max_pool2d),
     }
 )
-PLAIN_VALUES: Mapping[str, frozenset[Operator]] = {"2026.4": _PLAIN_VALUES_2026_4}
-"""Operators by OpenVINO's release (year and number)."""
+PROBED_VERSIONS = probed_versions("openvino")
+"""Versions of OpenVINO for which this holds."""
 
 
 def in_place(graph: Graph, plan: Plan, version: str) -> tuple[frozenset[str], frozenset[str]]:
     """Names of the inputs, and of the outputs, that may be bound to shared memory."""
-    allowed = PLAIN_VALUES.get(".".join(version.split(".")[:2]), frozenset())
+    allowed = PLAIN_VALUES if version in PROBED_VERSIONS else frozenset[Operator]()
     native = _made_by_openvino(plan)
     uses: Counter[OperandId] = Counter()
     barred: set[OperandId] = set()
