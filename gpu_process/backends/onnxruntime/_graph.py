@@ -83,14 +83,17 @@ def _values(values: Mapping[OperandId, Value], operand: SlotOperands) -> Value |
 
 def _distinct_outputs(node: Lowering, outputs: Iterable[tuple[str, Value]]) -> dict[str, Value]:
     """Values made by nodes, each for one name: copies where one is an input, a constant, or has a name already."""
-    made = {name for each in node.nodes for name in each.outputs}
+    free = {name for each in node.nodes for name in each.outputs}
+    taken: set[str] = set()
     distinct: dict[str, Value] = {}
     for name, value in outputs:
-        if value.name in made:
-            made.remove(value.name)
-        else:
-            stored = Value(value.name, value.data_type.stored, value.stored_shape)
-            value = value._replace(name=node("Identity", stored).name)
+        if value.name not in free:
+            copy = Value(value.name, value.data_type.stored, value.stored_shape)
+            while copy.name == value.name or copy.name in taken:  # the copy of a constant is one that exists already
+                copy = node("Identity", copy)
+            value = value._replace(name=copy.name)
+        free.discard(value.name)
+        taken.add(value.name)
         distinct[name] = value
     return distinct
 

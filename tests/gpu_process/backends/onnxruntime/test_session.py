@@ -108,6 +108,21 @@ def test_one_operand_may_be_two_outputs_and_an_input_or_constant_may_pass_throug
     }
 
 
+def test_outputs_that_are_the_same_constant_are_all_written(backend: Backend) -> None:
+    descriptor = Descriptor(DataType.INT64, (3,))
+    operations = [
+        Operation(ops.identity, {"input": 0}, {}, (1,)),
+        Operation(ops.reshape, {"input": 1}, {"new_shape": (3,)}, (2,)),
+    ]
+    names = [("constant", 0), ("copy", 1), ("copy again", 2), ("constant again", 0)]
+    graph = Graph([descriptor] * 3, [], {}, operations, names)
+    compiled = backend.compile(graph, {0: np.array([1, 2, 3])})
+    outputs = {name: np.full(3, -1) for name, _ in names}
+    compiled.bind({}, outputs).run()
+    assert {name: output.tolist() for name, output in outputs.items()} == {name: [1, 2, 3] for name, _ in names}
+    compiled.close()
+
+
 def test_bindings_see_what_their_memory_holds_at_each_run(backend: Backend) -> None:
     compiled = backend.compile(_relus(1), {})
     x, y, z = (np.zeros((2, 2), np.float32) for _ in range(3))
