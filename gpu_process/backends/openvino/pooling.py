@@ -10,9 +10,10 @@ import numpy as np
 from openvino import opset15 as opset
 
 from gpu_process.backends.openvino._lowering import Node, Value, lowers
-from gpu_process.backends.openvino._values import greatest, transpose
+from gpu_process.backends.openvino._values import greatest, in_float32, transpose
 from gpu_process.backends.openvino.convolution import NCHW_TO_NHWC, NHWC_TO_NCHW
 from ipc import operators as ops
+from ipc.descriptors import DataType
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +75,18 @@ def average_pool2d(node: Node, input: Value, *, layout: str, **_geometry: Any) -
 
 @lowers(ops.l2_pool2d, when=_is_dense)
 def l2_pool2d(node: Node, input: Value, *, layout: str, **_geometry: Any) -> Value:
-    """The root of the sum of squares: the mean with padding counted, times the size of the window."""
+    """The root of the sum of squares: the mean with padding counted, times the size of the window.
+
+    In float32: folded constants would be squared in float16, which ends at 256 squared.
+    """
     windows = _windows(node)
-    area = node.scalar(float(np.prod(windows.window)))
+    area = node.scalar(float(np.prod(windows.window)), DataType.FLOAT32)
 
     def pool(planes: Value) -> Value:
         mean = _average(opset.multiply(planes, planes), windows, exclude_pad=False)
         return opset.sqrt(opset.multiply(mean, area))
 
-    return _in_nchw(input, layout, pool)
+    return in_float32(node, input, lambda wide: _in_nchw(wide, layout, pool))
 
 
 @lowers(ops.max_pool2d, when=_sees_real_cells)

@@ -161,3 +161,10 @@ def test_an_error_names_operator_and_label(monkeypatch: pytest.MonkeyPatch) -> N
     graph.operations = [replace(operation, label="attention.\u202eqk") for operation in graph.operations]
     with pytest.raises(BackendError, match=r"^matmul \[attention\.\\u202eqk\]: .*the reason$"):
         bench.backend.compile(graph, {})
+
+
+def test_squares_of_float16_constants_do_not_overflow_when_they_are_folded() -> None:
+    bench = Workbench()
+    image = np.full((1, 1, 2, 2), 300, np.float16)
+    y = bench.call("l2_pool2d", bench.place(image, "constant"), window_dimensions=(2, 2))
+    assert bench.compute(y=y)["y"].item() == 600
