@@ -145,16 +145,16 @@ class LiveCall:
         self._rpc: Any = None
         path = f"/webnn.v1.WebNN/{method}"
         if method == "Timeline":
-            self._start(lambda: channel.stream_stream(path)(self._stream(), metadata=metadata))
+            self._start(lambda: channel.stream_stream(path, bytes, bytes)(self._stream(), metadata=metadata))
         elif method == "CreateGraph":
-            self._start(lambda: iter([channel.stream_unary(path)(self._stream(), metadata=metadata)]))
+            self._start(lambda: iter([channel.stream_unary(path, bytes, bytes)(self._stream(), metadata=metadata)]))
 
     def send(self, data: bytes) -> None:
         if self.method in ("Timeline", "CreateGraph"):
             self._requests.put(data)
         else:
             path = f"/webnn.v1.WebNN/{self.method}"
-            self._start(lambda: iter([self._channel.unary_unary(path)(data, metadata=self._metadata)]))
+            self._start(lambda: iter([self._channel.unary_unary(path, bytes, bytes)(data, metadata=self._metadata)]))
 
     def half_close(self) -> None:
         self._requests.put(None)
