@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from gpu_process.poller import threads_for
 from gpu_process.quotas import Quotas
 from gpu_process.sandbox import Level, Mode, Role, SandboxSpec
 from ipc.faults import Plan
@@ -31,7 +32,11 @@ def sandbox_spec(options: HostOptions, backends: Sequence[str], run_directory: P
         mode=Mode(options.sandbox_mode),
         backends=tuple(backends),
         memory_limit=options.memory_limit,
-        max_threads=quotas.sessions + quotas.calls_at_once + options.threads + _OTHER_THREADS,
+        max_threads=quotas.sessions
+        + quotas.calls_at_once
+        + threads_for(quotas.sessions)
+        + options.threads
+        + _OTHER_THREADS,
         max_descriptors=_MAX_DESCRIPTORS,
         deny=Plan.parse(options.faults).denied,
     )

@@ -12,6 +12,7 @@ import select
 import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -21,6 +22,14 @@ from ipc.timeline.ring.ends import Fence
 from ipc.verdicts import BadMessage
 
 _MAX_IDLE: Final = 2  # threads that wait for the role; more than that end
+
+_MAX_HELD_UP: Final = 2
+"""Threads that execute long commands of one session at a time; its other rings wait, so that nobody else's have to."""
+
+
+def threads_for(sessions: int) -> int:
+    """How many threads there can be at most."""
+    return 1 + _MAX_IDLE + sessions * _MAX_HELD_UP
 
 
 class Poller:
@@ -40,6 +49,7 @@ class Poller:
         self._servers: tuple[RingServer, ...] = ()  # replaced, never changed
         self._leader: int | None = None
         self._leader_is_held_up = False
+        self._held_up: Counter[int] = Counter()  # threads without the role, by the session they work for
         self._idle = 0
         self._stopping = False
         # The descriptors of rings are watched edge-triggered and never read: see ipc.timeline.ring.bells.
@@ -104,7 +114,7 @@ class Poller:
         while not self._stopping:
             found = False
             for server in self._servers:
-                if server.end.pending() and not server.busy:
+                if self._has_work(server):
                     self._serve(server, me)
                     if self._leader != me:
                         return
@@ -116,6 +126,15 @@ class Poller:
             elif self._sleep():
                 spin_until = time.monotonic_ns() + self._spin
 
+    def _has_work(self, server: RingServer) -> bool:
+        # With `in`: asking a Counter for what it has not would be slower, and this is asked all the time.
+        held_up = self._held_up
+        return (
+            server.end.pending()
+            and not server.busy
+            and (server.session not in held_up or held_up[server.session] < _MAX_HELD_UP)
+        )
+
     def _sleep(self) -> bool:
         """Sleep until a bell rings; False if there is something to do already."""
         servers = self._servers
@@ -124,7 +143,7 @@ class Poller:
                 server.end.fall_asleep()
         # Either we see a command now, or its writer sees that we sleep.
         self._fence()
-        idle = not any(server.end.pending() and not server.busy for server in servers)
+        idle = not any(map(self._has_work, servers))
         if idle and self._servers is servers and not self._stopping:
             self._epoll.poll()
         for server in servers:
@@ -140,6 +159,9 @@ class Poller:
 
         def takes_long() -> None:
             with self._lock:
+                if not server.is_held_up:
+                    server.is_held_up = True
+                    self._held_up[server.session] += 1
                 if self._leader == me:
                     self._leader_is_held_up = True
                     if len(self._servers) > 1:
@@ -159,12 +181,17 @@ class Poller:
         with self._lock:
             server.busy = False
             closed = server.closed
+            if server.is_held_up:
+                server.is_held_up = False
+                self._held_up[server.session] -= 1
+                if not self._held_up[server.session]:
+                    del self._held_up[server.session]
             if self._leader == me:
                 self._leader_is_held_up = False
         if closed:
             server.when_closed()
-        elif self._leader != me:
-            self._ring()  # the leader may sleep, and did not look at what was busy
+        if self._leader != me:
+            self._ring()  # the leader may sleep, and did not look at what was busy or had to wait
 
     def _give_up_role(self) -> None:
         """Have another thread lead; with the lock."""

@@ -38,14 +38,17 @@ class RingServer:
     """The end of a ring in the GPU process. One thread at a time serves it.
 
     Attributes:
+        session: number of the session that it belongs to.
         end: the ring.
         doorbell: descriptor that is to be watched while the ring is said to be asleep.
         busy: whether a thread is serving it.
+        is_held_up: whether that thread executes something that takes long; the poller's own.
         closed: whether its context has ended.
     """
 
     def __init__(
         self,
+        session: int,
         context: Context,
         end: GpuEnd,
         doorbell: int,
@@ -59,9 +62,11 @@ class RingServer:
             when_bad: ends the session because of a command.
             when_closed: frees what belongs to the ring; nobody serves it any more.
         """
+        self.session = session
         self.end = end
         self.doorbell = doorbell
         self.busy = False
+        self.is_held_up = False
         self.closed = False
         self.when_bad = when_bad
         self.when_closed = when_closed
@@ -125,6 +130,7 @@ class TracedRingServer(RingServer):
 
     def __init__(
         self,
+        session: int,
         context: Context,
         end: GpuEnd,
         doorbell: int,
@@ -133,7 +139,7 @@ class TracedRingServer(RingServer):
         when_closed: Callable[[], None],
     ) -> None:
         self._key = trace.key_of(context.token)
-        super().__init__(context, TracedGpuEnd.of(end, self._key), doorbell, running, when_bad, when_closed)
+        super().__init__(session, context, TracedGpuEnd.of(end, self._key), doorbell, running, when_bad, when_closed)
 
     def _execute(self, takes_long: TakesLong) -> None:
         began = trace.now()

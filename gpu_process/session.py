@@ -148,7 +148,7 @@ class Session:
             parts.sent()
         running = partial(self._rings.running, self.number)
         kind = RingServer if trace.recorder is None else TracedRingServer
-        server = kind(context, parts.end, parts.doorbell, running, self.close_for, parts.close)
+        server = kind(self.number, context, parts.end, parts.doorbell, running, self.close_for, parts.close)
         self._rings.poller.add(server)
         context.when_ended(partial(self._rings.poller.remove, server))
 
@@ -233,8 +233,12 @@ class Session:
         except BadMessage as bad:
             self.close_for(bad)
         finally:
-            self.end()
-            self._socket.close()
+            self.abandon()
+
+    def abandon(self) -> None:
+        """End it and let go of its socket: nobody runs it any more, or ever did."""
+        self.end()
+        self._socket.close()
 
     def close_for(self, bad: BadMessage) -> None:
         """End the session because of what it sent: it is told why, and so is the host."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gpu_process.poller import threads_for
 from ipc.errors import InvalidStateError
 from ipc.timeline import ClientTensor, TimelineClient
 from ipc.timeline.ring.layout import ASLEEP, PUBLISHED
@@ -88,6 +89,27 @@ def test_several_can_be_held_up_at_once(gated: tuple[Rig, GatedBackend]) -> None
     backend.open.set()
     for renderer in slow:
         renderer.timeline.read(renderer.target).result(SECONDS)
+
+
+def test_one_session_cannot_take_all_threads(gated: tuple[Rig, GatedBackend]) -> None:
+    rig, backend = gated
+    greedy = rig.renderer()
+    contexts = [greedy.context("ring") for _ in range(8)]
+    timelines = [context.connect() for context in contexts]
+    targets = []
+    for context, timeline in zip(contexts, timelines, strict=True):
+        graph = context.build(unary("relu"))
+        targets.append(context.tensor())
+        timeline.dispatch(graph, {"x": context.tensor()}, {"y": targets[-1]})
+    assert backend.entered.wait(SECONDS)
+    other = Renderer(rig)
+    for turn in range(20):
+        other.round_trip(turn)
+    assert backend.runs <= 2
+    assert len(_pollers()) <= threads_for(sessions=1)
+    backend.open.set()
+    for timeline, target in zip(timelines, targets, strict=True):
+        timeline.read(target).result(SECONDS)
 
 
 def test_threads_that_were_needed_for_a_moment_do_not_stay(gated: tuple[Rig, GatedBackend]) -> None:
