@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 
 from gpu_process.backends import Backend
-from gpu_process.scheduler import NamedTokens, Scheduler
+from gpu_process.scheduler import Scheduler
 from gpu_process.tensors import Array, Tensor, as_bytes
 from ipc.channel import CONTEXT_METADATA, MessageSocket
 from ipc.codec import CodecError, parse
-from ipc.generated.webnn.v1 import context_pb2, recording_pb2, session_pb2, timeline_pb2
+from ipc.generated.webnn.v1 import context_pb2, recording_pb2, session_pb2
 from ipc.options import HostOptions
 from ipc.recording import Renaming, Writer
 from ipc.shared_memory import allocated_bytes, seals_of
+from ipc.timeline.ring.commands import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -278,25 +279,18 @@ class _RecordedScheduler(Scheduler):
         self._last_seen: dict[bytes, bytes] = {}  # digests of slots, by the token of their tensor
 
     def write_slot(self, token: bytes, place: int = 0) -> None:
-        self._command(write=timeline_pb2.WriteTensor(tensor=token))
+        self._command(Kind.WRITE, place, token)
         super().write_slot(token, place)
         tensor = self._context.tensors[token]
         assert isinstance(tensor, Tensor)
         self._see(tensor, True, self.done, always=True)
 
-    def define(self, binding: int, graph: bytes, inputs: NamedTokens, outputs: NamedTokens) -> None:
-        self._command(
-            dispatch=timeline_pb2.Dispatch(
-                define=binding,
-                graph=graph,
-                inputs=[timeline_pb2.TensorBinding(name=name, tensor=token) for name, token in inputs],
-                outputs=[timeline_pb2.TensorBinding(name=name, tensor=token) for name, token in outputs],
-            )
-        )
-        super().define(binding, graph, inputs, outputs)
+    def move(self, token: bytes, place: int) -> None:
+        self._command(Kind.MOVE, place, token)
+        super().move(token, place)
 
     def dispatch(self, binding: int) -> None:
-        self._command(dispatch=timeline_pb2.Dispatch(binding=binding))
+        self._command(Kind.DISPATCH, binding)
         bound = self._bindings.get(binding)
         for tensor, in_place, _ in () if bound is None else bound.inputs:
             if tensor.failure is None and tensor.reads_slot(in_place):
@@ -307,7 +301,7 @@ class _RecordedScheduler(Scheduler):
             self._last_seen[tensor.token] = _digest(tensor.array(in_place))  # made here, and not by the renderer
 
     def read(self, token: bytes) -> Tensor:
-        self._command(read=timeline_pb2.ReadTensor(tensor=token))
+        self._command(Kind.READ, 0, token)
         tensor = super().read(token)
         if tensor.failure is not None:
             self._seen(tensor, self.done, is_result=True, failure=str(tensor.failure))
@@ -317,20 +311,25 @@ class _RecordedScheduler(Scheduler):
         return tensor
 
     def destroy_tensor(self, token: bytes) -> None:
-        self._command(destroy=timeline_pb2.DestroyObject(tensor=token))
+        self._command(Kind.DESTROY_TENSOR, 0, token)
         super().destroy_tensor(token)
         self._last_seen.pop(token, None)
 
     def destroy_graph(self, token: bytes) -> None:
-        self._command(destroy=timeline_pb2.DestroyObject(graph=token))
+        self._command(Kind.DESTROY_GRAPH, 0, token)
         super().destroy_graph(token)
 
-    def _command(self, **command: Message) -> None:
-        if not self._has_messages:
-            message = timeline_pb2.Command(sequence=self.done + 1, **command)  # type: ignore[arg-type]
-            data = self._recorder.names.applied(message.SerializeToString())
-            seen = recording_pb2.CommandSeen(context=self._name(self._context.token), command=data)
-            self._recorder.event(command_seen=seen)
+    def _command(self, kind: Kind, number: int, token: bytes = b"") -> None:
+        if self._has_messages:
+            return
+        seen = recording_pb2.CommandSeen(
+            context=self._name(self._context.token),
+            sequence=self.done + 1,
+            kind=kind,
+            number=number,
+            token=self._name(token),
+        )
+        self._recorder.event(command_seen=seen)
 
     def _see(
         self, tensor: Tensor, in_place: bool, sequence: int, *, always: bool = False, is_result: bool = False

@@ -34,6 +34,10 @@ _PLACES: Final = re.compile(
 )
 
 
+# A ring is handed over before the reply that names its context.
+_MINTING: Final = frozenset({"webnn.v1.RingOffered.context"})
+
+
 class RecordingError(Exception):
     """A file is no recording, of another version, or damaged; the message says where."""
 
@@ -139,7 +143,7 @@ class Renaming:
             return known
 
     def learn_from(self, message: Message) -> None:
-        """Name what a message mints: every field called `token` or `secret`."""
+        """Name what a message mints."""
         for token in minted(message):
             self.learn(token)
 
@@ -161,9 +165,9 @@ class Renaming:
 
 
 def minted(message: Message) -> Iterator[bytes]:
-    """The values of all fields called `token` or `secret`, depth first, as tokens and secrets have them."""
+    """What a message tells for the first time, depth first: the fields called `token` or `secret`, and few others."""
     for field, value in message.ListFields():
-        if field.name in ("token", "secret"):
+        if field.name in ("token", "secret") or field.full_name in _MINTING:
             if len(value) in (TOKEN_BYTES, SECRET_BYTES):
                 yield value
         elif field.message_type is not None:

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import queue
+import select
 import socket
 import tempfile
 import threading
@@ -27,6 +28,8 @@ from ipc.channel import (
 )
 from ipc.generated.webnn.v1 import recording_pb2, session_pb2
 from ipc.shared_memory import Region, map_pool
+from ipc.timeline.ring import RendererBells, RendererEnd
+from ipc.timeline.ring.bells import eventfd_bell, make_fence
 
 SECONDS: Final = 30.0
 """Without an answer, after which there is none."""
@@ -78,11 +81,13 @@ class LiveSession:
 
     Attributes:
         regions: pools by their token, mapped.
+        rings: by the token of their context, which is of today.
         calls: by the number that they have in the recording.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         self.regions: dict[bytes, Region] = {}
+        self.rings: dict[bytes, LiveRing] = {}
         self.calls: dict[int, LiveCall] = {}
         self._socket = sock
         self._messages: MessageSocket[Any, Any] = MessageSocket(
@@ -100,10 +105,15 @@ class LiveSession:
         if message.HasField("granted"):
             self._channel = open_grpc_channel(message.granted.address)
             self._metadata = ((SESSION_METADATA, message.granted.secret),)
-        for descriptor in descriptors:
-            offered = message.region_offered
-            self.regions[offered.token] = map_pool(descriptor, offered.size)
-            os.close(descriptor)
+        match message.WhichOneof("message"):
+            case "region_offered":
+                self.regions[message.region_offered.token] = map_pool(descriptors[0], message.region_offered.size)
+                os.close(descriptors[0])
+            case "region_withdrawn":
+                self.regions.pop(message.region_withdrawn.token, None)
+            case "ring_offered":
+                offered = message.ring_offered
+                self.rings[offered.context] = LiveRing(offered.size, *descriptors)
         return message  # type: ignore[no-any-return]
 
     def send_packet(self, data: bytes, packet: recording_pb2.Packet) -> None:
@@ -130,6 +140,7 @@ class LiveSession:
             self._channel.close()
         self.calls.clear()
         self.regions.clear()
+        self.rings.clear()
 
 
 class LiveCall:
@@ -190,6 +201,38 @@ class LiveCall:
             self._replies.put((failed.code().name, failed.details() or ""))
         except ValueError as error:  # the channel was closed meanwhile
             self._replies.put(("CANCELLED", str(error)))
+
+
+class LiveRing:
+    """The renderer's end of a ring, used for one command after the other."""
+
+    def __init__(self, size: int, region: int, doorbell: int, bell: int) -> None:
+        """Takes over the descriptors."""
+        self._bells = RendererBells(doorbell, socket.socket(fileno=bell))
+        try:
+            memory = map_pool(region, size).memory.data
+        finally:
+            os.close(region)
+        self._end = RendererEnd(memory, eventfd_bell(doorbell), make_fence())
+
+    def execute(self, kind: int, number: int, token: bytes) -> bytes | None:
+        """Publish a command and wait until it is done; how it failed, a serialised `Error`, or None.
+
+        Raises:
+            TimeoutError: it is not done.
+            ChannelClosed: the GPU process has ended the ring.
+        """
+        sequence = self._end.publish(kind, number, token)
+        poll = select.poll()
+        poll.register(self._bells.socket, select.POLLIN)
+        while self._end.wake_at(sequence):  # it is not done yet
+            if not poll.poll(SECONDS * 1000):
+                raise TimeoutError(f"command {sequence} is not done")
+            if not self._bells.heard():
+                raise ChannelClosed(f"the ring has ended before command {sequence} was done")
+        error = self._end.error_of(sequence)
+        self._end.take_note(sequence)
+        return error
 
 
 @contextlib.contextmanager

@@ -14,11 +14,12 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError, Message
 
-from ipc.channel import ChannelClosed, ChannelError
+from ipc.channel import TOKEN_BYTES, ChannelClosed, ChannelError
 from ipc.codec import CodecError, decode_descriptor
 from ipc.descriptors import MAX_TENSOR_BYTES, Descriptor
 from ipc.generated.webnn.v1 import context_pb2, recording_pb2, session_pb2, timeline_pb2
 from ipc.recording import Renaming, minted
+from ipc.timeline.ring.commands import Kind
 from scripts.replay._live import HostLink, LiveCall, LiveSession
 from scripts.replay._outcome import Outcome, same_bytes
 
@@ -29,6 +30,7 @@ _REPLIES: Final[Mapping[str, type[Message]]] = {
     "CreateTensor": context_pb2.CreateTensorReply,
     "CreateConstantTensor": context_pb2.CreateTensorReply,
     "CreateGraph": context_pb2.CreateGraphReply,
+    "DefineBindings": context_pb2.DefineBindingsReply,
 }
 
 _SeenKey = tuple[int, bytes, int]  # process, context, sequence
@@ -91,6 +93,9 @@ class _Player:
     def _step(self, number: int, event: recording_pb2.Recorded) -> None:
         key = (event.process, event.session)
         session = self._sessions.get(key)
+        if event.HasField("command_seen"):
+            self._owner(event).play_command(number, event.command_seen)
+            return
         if session is None:
             backend = self._backend or _backends(self._events, event.process)[0]
             live = LiveSession(self._host.open_session(backend))
@@ -100,6 +105,13 @@ class _Player:
             session.inputs, session.results = self._inputs, self._results
             self.outcome.sessions += 1
         session.step(number, event)
+
+    def _owner(self, event: recording_pb2.Recorded) -> _PlayedSession:
+        """The session whose context a command is of."""
+        for (process, _), session in self._sessions.items():
+            if process == event.process and session.owns(event.command_seen.context):
+                return session
+        raise ReplayError("a command of a context that was not created")
 
 
 def _backends(events: Sequence[recording_pb2.Recorded], process: int = 0) -> Sequence[str]:
@@ -125,7 +137,9 @@ class _PlayedSession:
         self._names = Renaming()
         self._tokens: dict[bytes, bytes] = {}  # by their name in the recording
         self._descriptors: dict[bytes, Descriptor] = {}  # of tensors, by name
-        self._slots: dict[bytes, context_pb2.SlotInfo] = {}
+        self._slots: dict[bytes, list[context_pb2.SlotInfo]] = {}
+        self._places: dict[bytes, int] = {}  # the slot that a tensor is in
+        self._contexts: set[bytes] = set()
         self._asked: dict[int, bytes] = {}  # the first message of each call
         self._timelines: dict[int, _PlayedTimeline] = {}
 
@@ -207,6 +221,8 @@ class _PlayedSession:
         elif kind is not None:
             recorded, heard = kind.FromString(data), kind.FromString(replayed)
             self._learn(recorded, heard)
+            if isinstance(recorded, context_pb2.CreateContextReply):
+                self._contexts.add(recorded.context.token)
             self._note_tensor(number, recorded, heard)
             self._compare(f"reply to {call.method}", recorded, heard)
 
@@ -220,17 +236,54 @@ class _PlayedSession:
             self._descriptors[name] = decode_descriptor(request.descriptor, "descriptor", MAX_TENSOR_BYTES)
         except (DecodeError, CodecError, KeyError):
             return  # a request that was no such thing, and yet was answered: compared as bytes
-        if heard.tensor.HasField("slot"):
-            self._slots[name] = heard.tensor.slot
+        info = heard.tensor
+        self._slots[name] = [
+            slot for field, slot in (("slot", info.slot), ("spare", info.spare)) if info.HasField(field)
+        ]
 
     def _hear_end(self, recorded: recording_pb2.CallEnded) -> None:
         call = self._call(recorded.call)
-        if call.was_cancelled:
+        if call.was_cancelled or recorded.status == "UNAVAILABLE":  # the session's end was faster, or was not
             return
         replayed = self._timelines[recorded.call].hear_end() if call.method == "Timeline" else call.next_reply()
         wanted = (recorded.status, recorded.details)
         if replayed != wanted:
             self._outcome.differs(self._number, f"end of {call.method}", wanted, replayed)
+
+    # --- commands of a ring -------------------------------------------------------------------------------------------
+
+    def owns(self, context: bytes) -> bool:
+        return context in self._contexts
+
+    def play_command(self, number: int, seen: recording_pb2.CommandSeen) -> None:
+        """Have a command executed that finds what the recorded one found, and compare what it leaves."""
+        self._number = number
+        self.count_commands(1)
+        context = self._alive(seen.context)
+        ring = self.live.rings.get(context)
+        while ring is None and self.live.next_packet() is not None:  # its offer is in the socket already
+            ring = self.live.rings.get(context)
+        if ring is None:
+            raise ReplayError("a command for a ring that was not handed over")
+        if seen.kind in (Kind.WRITE, Kind.MOVE):
+            self._places[seen.token] = seen.number
+        key = (self._process, seen.context, seen.sequence)
+        self.put(key)
+        error = ring.execute(seen.kind, seen.number, self._alive(seen.token) or bytes(TOKEN_BYTES))
+        result = self.results.get(key)
+        if seen.kind == Kind.READ and result is not None:
+            if bool(result.failure) != (error is not None):
+                self.differs("answer to a read", result.failure or "bytes", "an error" if error else "bytes")
+            elif not error:
+                slot = self.slot(seen.token)
+                self.compare_result(seen.token, result.data, b"" if slot is None else bytes(slot))
+
+    def put(self, key: _SeenKey) -> None:
+        """Into the slots, what a command found there."""
+        for seen in self.inputs.get(key, ()):
+            slot = self.slot(seen.tensor)
+            if slot is not None and not slot.readonly and slot.nbytes == len(seen.data):
+                slot[:] = seen.data
 
     # --- names --------------------------------------------------------------------------------------------------------
 
@@ -265,9 +318,11 @@ class _PlayedSession:
 
     def slot(self, tensor: bytes) -> memoryview | None:
         """The bytes of a tensor in shared memory, by its recorded name."""
-        slot, descriptor = self._slots.get(tensor), self._descriptors.get(tensor)
-        if slot is None or descriptor is None:
+        slots, place = self._slots.get(tensor, []), self._places.get(tensor, 0)
+        descriptor = self._descriptors.get(tensor)
+        if place >= len(slots) or descriptor is None:
             return None
+        slot = slots[place]
         region = self.live.regions.get(slot.region)
         while region is None and self.live.next_packet() is not None:  # its offer is in the socket already
             region = self.live.regions.get(slot.region)
@@ -321,7 +376,7 @@ class _PlayedTimeline:
         parts = list(self._parts(batch))
         for at, part in enumerate(parts):
             for command in part.commands:
-                self._put(command.sequence)
+                self._session.put(self._key(command.sequence))
             self._call.send(self._session.alive(data if len(parts) == 1 else part.SerializeToString()))
             if at + 1 < len(parts):
                 self._wait_for(part.commands[-1].sequence)
@@ -356,14 +411,10 @@ class _PlayedTimeline:
         yield part
 
     def _inputs(self, sequence: int) -> Sequence[recording_pb2.Seen]:
-        return self._session.inputs.get((self._session.process, self._context, sequence), ())
+        return self._session.inputs.get(self._key(sequence), ())
 
-    def _put(self, sequence: int) -> None:
-        """Into the slot, what the command found there."""
-        for seen in self._inputs(sequence):
-            slot = self._session.slot(seen.tensor)
-            if slot is not None and not slot.readonly and slot.nbytes == len(seen.data):
-                slot[:] = seen.data
+    def _key(self, sequence: int) -> _SeenKey:
+        return (self._session.process, self._context, sequence)
 
     def _wait_for(self, sequence: int) -> None:
         while self._done < sequence:
@@ -388,7 +439,7 @@ class _PlayedTimeline:
     def _compare(self, sequence: int) -> None:
         kind, data = self._recorded[sequence]
         if kind == "in_slot":
-            seen = self._session.results.get((self._session.process, self._context, sequence))
+            seen = self._session.results.get(self._key(sequence))
             data = b"" if seen is None else seen.data
         replayed_kind, replayed = self._replayed.get(sequence, ("nothing", b""))
         if kind != replayed_kind or (kind == "error" and data != replayed):

@@ -85,12 +85,18 @@ class Seen(_message.Message):
     def __init__(self, context: _Optional[bytes] = ..., sequence: _Optional[int] = ..., tensor: _Optional[bytes] = ..., is_result: _Optional[bool] = ..., data: _Optional[bytes] = ..., failure: _Optional[str] = ...) -> None: ...
 
 class CommandSeen(_message.Message):
-    __slots__ = ("context", "command")
+    __slots__ = ("context", "sequence", "kind", "number", "token")
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
-    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
     context: bytes
-    command: bytes
-    def __init__(self, context: _Optional[bytes] = ..., command: _Optional[bytes] = ...) -> None: ...
+    sequence: int
+    kind: int
+    number: int
+    token: bytes
+    def __init__(self, context: _Optional[bytes] = ..., sequence: _Optional[int] = ..., kind: _Optional[int] = ..., number: _Optional[int] = ..., token: _Optional[bytes] = ...) -> None: ...
 
 class SessionOver(_message.Message):
     __slots__ = ("reason", "field")
