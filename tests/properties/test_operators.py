@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from hypothesis import given, settings
@@ -140,10 +141,9 @@ def test_a_broken_rule_is_named_by_the_gpu_process(rig: Rig, name: str) -> None:
     @settings(SOME, max_examples=2)  # each costs a session
     @given(broken=broken_calls(name))
     def check(broken: Broken) -> None:
-        renderer = rig.renderer()
-        context = renderer.context()
-        graph = encode_graph(graph_of(broken.call, broken.outputs))
-        assert expect_bad(context.build_reply, graph) == "operator_rule"
-        assert rig.reports.of(renderer.number) == ("operator_rule", f"operations[0]: {broken.rule}")
+        with closing(rig.renderer()) as renderer:
+            graph = encode_graph(graph_of(broken.call, broken.outputs))
+            assert expect_bad(renderer.context().build_reply, graph) == "operator_rule"
+            assert rig.reports.of(renderer.number) == ("operator_rule", f"operations[0]: {broken.rule}")
 
     check()
