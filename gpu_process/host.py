@@ -58,6 +58,7 @@ class Host:
         self, options: HostOptions, *, broker: Broker | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._options = options
+        self._quotas = Quotas.of(options.quotas)
         self._broker = broker
         self._loop = EventLoop(clock)
         self._policy = RestartPolicy(
@@ -189,6 +190,9 @@ class Host:
     def _refusal(self, connection: Connection, backend: str) -> str | None:
         if backend not in BACKEND_NAMES:
             return f"backend {backend!r} is none of {', '.join(BACKEND_NAMES)}"
+        sessions = sum(other.identity == connection.identity for other in self._sessions.values())
+        if sessions >= self._quotas.renderer_sessions:
+            return f"quota renderer_sessions: this renderer has {sessions} sessions already"
         return self._policy.refusal("+".join(self._fleet.group_of(backend)), connection.identity)
 
     def _grant(self, connection: Connection, backend: str, process: ProcessHandle) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import sys
@@ -26,7 +27,7 @@ from gpu_process.sandbox import (
 )
 from gpu_process.service import GpuService
 from ipc import trace
-from ipc.channel import ChannelClosed, MessageSocket
+from ipc.channel import ChannelClosed, LostDescriptorsError, MessageSocket
 from ipc.faults import Plan
 from ipc.generated.webnn.v1.session_pb2 import (
     Attempted,
@@ -46,6 +47,8 @@ _SWITCH_INTERVAL = 50e-6
 _HOST_PATIENCE = 10.0
 
 _LONGEST_REASON = 8 << 10
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,11 @@ def _serve(control: MessageSocket[GpuRequest, GpuReply], service: GpuService) ->
                 case "attempt":
                     outcome = attack.run_attempt(request.attempt.name).to_json()
                     control.send(GpuReply(attempted=Attempted(json=json.dumps(outcome))), timeout=_HOST_PATIENCE)
+        except LostDescriptorsError as lost:
+            # Renderers have used up what there is: the new one sees its socket close, and the host hears why.
+            logger.warning("%s", lost)
+            refused = GpuRequest.FromString(lost.packet).adopt_session.session
+            control.send(GpuReply(session_report=SessionReport(session=refused)), timeout=_HOST_PATIENCE)
         except ChannelClosed:
             # Nothing here is worth a goodbye: renderers see their sockets close, and the launcher removes the files.
             trace.stop()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from ipc.errors import QuotaExceededError
 
 _MIB, _GIB = 1 << 20, 1 << 30
+_MOST_CALLS = 768  # 6 GiB of stacks, of the 8 GiB that the sandbox allows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,7 @@ class Quotas:
 
     Attributes:
         sessions: per GPU process.
+        renderer_sessions: of one renderer, at all GPU processes, so that none can take those of the others.
         contexts: per session.
         tensors: per context, constant ones included.
         tensor_bytes: of all tensors of a session, each counted once, though a shared one may have a private twin.
@@ -42,6 +44,7 @@ class Quotas:
     """
 
     sessions: int = 32
+    renderer_sessions: int = 8
     contexts: int = 16
     tensors: int = 4096
     tensor_bytes: int = 1 * _GIB
@@ -56,7 +59,7 @@ class Quotas:
     graph_macs: int = 10**12
     builds: int = 8
     calls: int = 16
-    ends: int = 32
+    ends: int = 16
     wait_seconds: int = 60
     command_seconds: int = 60
     build_seconds: int = 120
@@ -68,8 +71,12 @@ class Quotas:
 
     @property
     def calls_at_once(self) -> int:
-        """Of all sessions together; each of them holds a thread, a timeline's for as long as its context lives."""
-        return self.sessions * (self.contexts + self.calls + self.builds + self.ends)
+        """Of all sessions together; each of them holds a thread, a timeline's for as long as its context lives.
+
+        A thread's stack counts as memory whether it is used or not: there are never more than fit, and what one
+        renderer may have leaves room for others.
+        """
+        return min(self.sessions * (self.contexts + self.calls + self.builds + self.ends), _MOST_CALLS)
 
     @classmethod
     def of(cls, overrides: Mapping[str, int]) -> Quotas:

@@ -115,7 +115,8 @@ class GpuService(_GenericRpcHandler):
         self._server = grpc.server(
             self._workers,
             handlers=[self],
-            options=SERVER_OPTIONS,
+            # A connection is a descriptor, and comes before any secret; a renderer needs one for each of its sessions.
+            options=(*SERVER_OPTIONS, ("grpc.max_allowed_incoming_connections", 2 * self._quotas.sessions + 1)),
             maximum_concurrent_rpcs=workers,
         )
 
@@ -149,7 +150,14 @@ class GpuService(_GenericRpcHandler):
         if not admitted:
             logger.warning("session %d: too many sessions", number)
             session.end()
-        threading.Thread(target=self._guarded, args=(session.run,), name=f"webnn-session-{number}", daemon=True).start()
+        thread = threading.Thread(
+            target=self._guarded, args=(session.run,), name=f"webnn-session-{number}", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:  # Python's word for no memory
+            logger.warning("session %d: %s", number, error)
+            session.abandon()
 
     def end_session(self, number: int) -> None:
         """End a session on the host's behalf; nothing if it has ended."""

@@ -68,6 +68,18 @@ class ChannelError(Exception):
     """The peer sent what a correct peer never sends, or cannot be sent to; the socket should be closed."""
 
 
+class LostDescriptorsError(ChannelError):
+    """A packet's descriptors could not be received: there were too many, or this process has none free.
+
+    Attributes:
+        packet: the rest of it.
+    """
+
+    def __init__(self, packet: bytes) -> None:
+        super().__init__(f"descriptors were lost: more than {_MAX_DESCRIPTORS} were sent, or none is free here")
+        self.packet = packet
+
+
 def new_token() -> bytes:
     """A random name for an object; belongs to one session."""
     return secrets.token_bytes(TOKEN_BYTES)
@@ -228,7 +240,7 @@ class MessageSocket(Generic[Inbound, Outbound]):
         if flags & socket.MSG_TRUNC:
             raise ChannelError(f"a packet of more than {MAX_PACKET_BYTES} bytes")
         if flags & socket.MSG_CTRUNC:
-            raise ChannelError(f"descriptors were lost: more than {_MAX_DESCRIPTORS} were sent, or none is free here")
+            raise LostDescriptorsError(data)
         if not data:  # also what an empty packet looks like, which nobody sends
             raise ChannelClosed("the peer has closed the socket")
         message = parse(self._inbound, data)
@@ -310,6 +322,7 @@ SERVER_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
     ("grpc.so_reuseport", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 60_000),
     ("grpc.http2.max_ping_strikes", 2),
+    ("grpc.server_handshake_timeout_ms", 5_000),  # a connection that says nothing is not kept
 )
 """Of every gRPC server."""
 

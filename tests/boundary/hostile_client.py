@@ -145,6 +145,13 @@ class HostileRenderer:
             session.say(hello=session_pb2.Hello(protocol_version=VERSION, role="renderer"))
         return session
 
+    def is_refused(self, backend: str = "") -> str:
+        """Ask for a session that it must not get; the reason."""
+        self.say(open_session=session_pb2.OpenSession(backend=backend))
+        reply = self._receive()[0]
+        assert reply.HasField("session_refused"), reply
+        return reply.session_refused.reason
+
     def status(self) -> Any:
         self.say(status=session_pb2.StatusRequest())
         return json.loads(self._receive()[0].status.json)

@@ -19,6 +19,10 @@ from tests.boundary.hostile_client import SECONDS, HostileRenderer
 _SECRETS = (b"Traceback", b'File "', b".py", b"site-packages", b"/tmp/", b"/usr/", b"/home/", os.getcwd().encode())
 
 
+# The tests are one process, which plays many renderers.
+_ARGUMENTS = ("--backend=reference", "--quota=renderer_sessions=64")
+
+
 @dataclass(frozen=True)
 class Footprint:
     """What a process holds."""
@@ -43,7 +47,7 @@ class Target:
         self._log = folder / "host.log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                python_command("gpu_process", f"--socket={self.path}", "--backend=reference", *arguments),
+                python_command("gpu_process", f"--socket={self.path}", *_ARGUMENTS, *arguments),
                 env=python_environment(),
                 stdout=subprocess.PIPE,
                 stderr=log,

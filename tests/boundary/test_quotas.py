@@ -37,7 +37,8 @@ PAGE = 4096
 _KEEP_SIZE = 1  # linux/falloc.h: FALLOC_FL_KEEP_SIZE
 BYTES = common_pb2.DATA_TYPE_UINT8
 LIMITS = {
-    "sessions": 3,
+    "sessions": 4,
+    "renderer_sessions": 3,
     "contexts": 2,
     "tensors": 2,
     "tensor_bytes": PAGE,
@@ -95,18 +96,31 @@ def test_every_quota_is_tested_here() -> None:
 # --- what a session has -----------------------------------------------------------------------------------------------
 
 
-def test_sessions(small_target: Target) -> None:
+def test_sessions_of_a_renderer(small_target: Target) -> None:
+    """However many connections it makes: it is one process."""
     renderer = small_target.renderer()
-    sessions = [renderer.open() for _ in range(LIMITS["sessions"])]
+    sessions = [small_target.renderer().open() for _ in range(LIMITS["renderer_sessions"])]
+    assert renderer.is_refused() == "quota renderer_sessions: this renderer has 3 sessions already"
+    for session in sessions:
+        assert session.context()
+        session.renderer.close()
+    small_target.assert_footprint(lambda _: not small_target.sessions(), "sessions are left")
+    assert renderer.open().context()
+    renderer.close()
+    small_target.assert_footprint(lambda _: not small_target.sessions(), "a session is left")
+
+
+def test_sessions(start_target: Callable[..., Target]) -> None:
+    target = start_target("--quota=sessions=3")
+    renderer = target.renderer()
+    sessions = [renderer.open() for _ in range(3)]
     with pytest.raises(Closed):
         renderer.open()
     for session in sessions:
         assert session.context()
     sessions[0].close()
-    small_target.assert_footprint(lambda _: len(small_target.sessions()) == 2, "a session is left")
+    target.assert_footprint(lambda _: len(target.sessions()) == 2, "a session is left")
     assert renderer.open().context()
-    renderer.close()
-    small_target.assert_footprint(lambda _: not small_target.sessions(), "sessions are left")
 
 
 def test_contexts(stage: Stage) -> None:

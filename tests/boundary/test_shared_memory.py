@@ -23,6 +23,7 @@ from tests.boundary.cases_ring import define, definition
 from tests.boundary.hostile_client import (
     ALL_SEALS,
     SECONDS,
+    Closed,
     HostileRenderer,
     Ring,
     Session,
@@ -273,7 +274,7 @@ def test_a_process_whose_descriptors_are_used_up_recovers(start_target: Callable
     """A crowd of connections takes them all; it goes, and everything works as before."""
     target = start_target("--sandbox=off")
     honest = Honest(target.renderer().open())
-    limit = len(os.listdir(f"/proc/{target.gpu_process}/fd")) + 12
+    limit = len(os.listdir(f"/proc/{target.gpu_process}/fd")) + 8
     resource.prlimit(target.gpu_process, resource.RLIMIT_NOFILE, (limit, limit))
     hostile = target.renderer().open()
     crowd: list[socket.socket] = []
@@ -284,7 +285,8 @@ def test_a_process_whose_descriptors_are_used_up_recovers(start_target: Callable
             sock.connect(hostile.address.removeprefix("unix:"))
         crowd.append(sock)
     honest.computes(1.5)  # who is connected goes on
-    assert hostile.renderer.channel(hostile.address)
+    with pytest.raises(Closed):
+        target.renderer().open()  # who comes is turned away
     for sock in crowd:
         sock.close()
     honest.computes(2.5)
@@ -293,6 +295,19 @@ def test_a_process_whose_descriptors_are_used_up_recovers(start_target: Callable
     after = Honest(target.renderer().open())
     after.computes(3.5)
     after.close()
+
+
+def test_connections_are_counted_before_anyone_says_who_they_are(start_target: Callable[..., Target]) -> None:
+    target = start_target("--quota=sessions=2")
+    hostile = target.renderer().open()
+    crowd = [socket.socket(socket.AF_UNIX) for _ in range(50)]
+    before = target.footprint()
+    for sock in crowd:
+        with suppress(OSError):
+            sock.connect(hostile.address.removeprefix("unix:"))
+    target.assert_footprint(lambda now: now.descriptors <= before.descriptors + 5, f"before {before}")
+    for sock in crowd:
+        sock.close()
 
 
 # --- rings ------------------------------------------------------------------------------------------------------------
