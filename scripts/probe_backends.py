@@ -1,7 +1,8 @@
 """Find out what an installed native runtime does with hostile values and with memory that changes under its hands.
 
     python -m scripts.probe_backends onnxruntime            # shows what it found
-    python -m scripts.probe_backends openvino --write       # and writes the table of the installed version
+    python -m scripts.probe_backends openvino --write       # and writes the table of the installed version, of these
+                                                            # operators, where only some are named
 
 Every operator, data type and operand is tried as input, as constant and as intermediate value, with guards and without,
 and is changed by another process while it is read; so are outputs while they are written. Each try runs in a child that
@@ -23,7 +24,7 @@ from typing import Any
 from gpu_process.backends import BackendOptions, import_runtime, load_backend
 from ipc.descriptors import DataType
 from ipc.operators import REGISTRY
-from scripts.probe import calls, findings, trial
+from scripts.probe import calls, findings, kernels, racing, trial
 from scripts.probe.isolation import outcomes
 from scripts.probe.table import Row, Table, merged, path
 
@@ -39,15 +40,14 @@ def main() -> None:
     parser.add_argument("--operators", nargs="+", choices=list(REGISTRY), default=list(REGISTRY), metavar="NAME")
     parser.add_argument("--write", action="store_true", help="write the table of the installed version")
     arguments = parser.parse_args()
-    if arguments.write and len(arguments.operators) < len(REGISTRY):
-        parser.error("--write takes all operators")
     table = probe(arguments.backend, arguments.operators, progress=sys.stderr.isatty())
     for line in findings.told(table):
         print(line)
     if arguments.write:
         place = path(table.backend, table.version)
         place.parent.mkdir(exist_ok=True)
-        place.write_text(table.dumps())
+        known = Table.loads(place.read_text()) if place.exists() else table
+        place.write_text(known.updated(table).dumps())
         print(f"written: {place}")
 
 
@@ -83,40 +83,45 @@ def _subjects(name: str, limits: Any) -> Iterator[_Subject]:
 
 
 def _rows(backend: str, subjects: Sequence[_Subject]) -> Iterator[Row]:
-    steps = [step for subject in subjects for step in _steps(backend, subject)]
-    results = outcomes(steps)
-    for name, slot, types in subjects:
-        given = [next(results) for _ in range(2 * len(trial.POSITIONS) + 5)]
-        guarded, unguarded = given[: len(trial.POSITIONS)], given[len(trial.POSITIONS) : 2 * len(trial.POSITIONS)]
-        racing, racing_guarded, again, output, (kernels, native) = given[2 * len(trial.POSITIONS) :]
+    guarded = outcomes([step for subject in subjects for step in _steps(backend, subject, guards=True)])
+    facts = [[next(guarded) for _ in range(_GUARDED)] for _ in subjects]
+    unguarded = outcomes(
+        [step for subject in subjects for step in _steps(backend, subject, guards=False)],
+        clean=lambda outcome: outcome in (trial.RIGHT, racing.PLAIN),
+    )
+    for (name, slot, types), (*right, racing_guarded, again, output, (names, native)) in zip(
+        subjects, facts, strict=True
+    ):
+        *left_alone, raced = [next(unguarded) for _ in range(_UNGUARDED)]
         yield Row(
             operator=name,
             slot=slot,
             types=(types[slot].value,),
-            guarded=dict(zip(trial.POSITIONS, guarded, strict=True)),
-            unguarded=dict(zip(trial.POSITIONS, unguarded, strict=True)),
-            racing=racing,
+            guarded=dict(zip(trial.POSITIONS, right, strict=True)),
+            unguarded=dict(zip(trial.POSITIONS, left_alone, strict=True)),
+            racing=raced,
             racing_guarded=racing_guarded,
             reads_again=again,
             reads_output=output,
-            kernels=kernels,
+            kernels=names,
             native=native,
         )
 
 
-def _steps(backend: str, subject: _Subject) -> Iterator[Callable[[], Any]]:
-    from scripts.probe import kernels, racing  # after the fork would do; before it, numpy alone is loaded
-
+def _steps(backend: str, subject: _Subject, *, guards: bool) -> Iterator[Callable[[], Any]]:
     name, slot, types = subject
     small, large = calls.call(name, calls.SMALL), calls.call(name, calls.LARGE)
-    for guards in (True, False):
-        for position in trial.POSITIONS:
-            yield functools.partial(trial.worst, backend, small, types, slot, position, guards=guards)
-    for guards in (False, True):
-        yield functools.partial(racing.hostile, backend, large, types, slot, guards=guards)
-    yield functools.partial(racing.reads_again, backend, large, types, slot)
-    yield functools.partial(racing.reads_output, backend, large, types)
-    yield functools.partial(kernels.of, backend, small, types)
+    for position in trial.POSITIONS:
+        yield functools.partial(trial.worst, backend, small, types, slot, position, guards=guards)
+    yield functools.partial(racing.hostile, backend, large, types, slot, guards=guards)
+    if guards:
+        yield functools.partial(racing.reads_again, backend, large, types, slot)
+        yield functools.partial(racing.reads_output, backend, large, types)
+        yield functools.partial(kernels.of, backend, small, types)
+
+
+_UNGUARDED = len(trial.POSITIONS) + 1
+_GUARDED = _UNGUARDED + 3
 
 
 def _processor() -> str:

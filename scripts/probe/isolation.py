@@ -9,18 +9,19 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-TIMEOUT, REFUSED = "timeout", "refused"
+TIMEOUT = "timeout"
 _SECONDS = 60.0
 _DONE = 0
 
 
-def outcomes(steps: Sequence[Callable[[], Any]]) -> Iterator[Any]:
+def outcomes(steps: Sequence[Callable[[], Any]], clean: Callable[[Any], bool] = lambda _: True) -> Iterator[Any]:
     """What each step returns, in order; the name of the signal where it ended the process, or "timeout".
 
-    An exception of a step is an error of the probe's and is printed by the child, which then ends with status 1.
+    Args:
+        clean: by what a step returned, whether the next may run in its process: memory that it spoilt shows later.
 
     Raises:
-        RuntimeError: a child ended by itself before it was done.
+        RuntimeError: a step raised an exception, which is an error of the probe's; the child has printed it.
     """
     position = 0
     while position < len(steps):
@@ -28,28 +29,29 @@ def outcomes(steps: Sequence[Callable[[], Any]]) -> Iterator[Any]:
         child = os.fork()
         if child == 0:
             os.close(reader)
-            _run(steps[position:], writer)
+            _run(steps[position:], clean, writer)
         os.close(writer)
         with os.fdopen(reader, "rb") as results:
             for outcome in _received(results):
                 yield outcome
                 position += 1
-            ended = "" if position == len(steps) else _why(child, results)
-        if not ended:
-            os.waitpid(child, 0)
-            continue
-        yield ended
-        position += 1
+            ended = _why(child, results)
+        if ended:
+            yield ended
+            position += 1
 
 
-def _run(steps: Sequence[Callable[[], Any]], writer: int) -> None:
+def _run(steps: Sequence[Callable[[], Any]], clean: Callable[[Any], bool], writer: int) -> None:
     """The child: never returns."""
     status = 1
     try:
         with os.fdopen(writer, "wb") as results:
             for step in steps:
-                pickle.dump(step(), results)
+                outcome = step()
+                pickle.dump(outcome, results)
                 results.flush()
+                if not clean(outcome):
+                    break
         status = _DONE
     except BaseException:  # the traceback is the message; nothing of the parent's must run here
         import traceback
@@ -67,13 +69,15 @@ def _received(results: Any) -> Iterator[Any]:
 
 
 def _why(child: int, results: Any) -> str:
-    """The end of a child that did not finish."""
+    """What ended a child; nothing if it had done what it was to do."""
     pid, status = os.waitpid(child, 0 if select.select([results], [], [], 0)[0] else os.WNOHANG)
     if pid == 0:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         return TIMEOUT
     code = os.waitstatus_to_exitcode(status)
-    if code >= 0:
+    if code == _DONE:
+        return ""
+    if code > 0:
         raise RuntimeError(f"a child of the probe ended with status {code}")
     return signal.Signals(-code).name

@@ -63,6 +63,11 @@ class Table:
         rows = ",\n".join(f"  {json.dumps(_compact(row))}" for row in self.rows)
         return json.dumps(head)[:-1] + f', "rows": [\n{rows}\n]}}\n'
 
+    def updated(self, other: Table) -> Table:
+        """This table with the other's rows for all operators that the other has."""
+        newer = {row.operator for row in other.rows}
+        return replace(other, rows=(*(row for row in self.rows if row.operator not in newer), *other.rows))
+
     @classmethod
     def loads(cls, text: str) -> Table:
         document = json.loads(text)

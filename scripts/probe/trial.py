@@ -188,12 +188,18 @@ def _agrees(given: Array, wanted: Array) -> bool:
 
 
 def _is_foreign(results: Mapping[str, Array], given: Operands) -> bool:
-    """Whether there is an element, apart from 0, that no operand has."""
+    """Whether there is an element, apart from 0, that no operand has, nor an operand that lost its upper half."""
     operands = [each for value in given.values() for each in ([value] if isinstance(value, np.ndarray) else value)]
     for result in results.values():
-        known = [each.reshape(-1) for each in operands if each.dtype == result.dtype]
+        known = np.concatenate([each.reshape(-1) for each in operands if each.dtype == result.dtype])
+        several = [known, np.zeros(1, known.dtype), *(_narrowed(known) if known.dtype.kind in "iu" else ())]
         bits = f"u{result.itemsize}"
-        elements = np.setdiff1d(result.reshape(-1).view(bits), np.concatenate(known).view(bits))
-        if np.setdiff1d(elements, np.zeros(1, bits)).size:
+        if np.setdiff1d(result.reshape(-1).view(bits), np.concatenate(several).view(bits)).size:
             return True
     return False
+
+
+def _narrowed(known: Array) -> tuple[Array, ...]:
+    """Integers that went through int32, as low bits and as the nearest."""
+    nearest = [min(max(int(each), -(2**31)), 2**31 - 1) for each in known]
+    return known.astype(np.int32).astype(known.dtype), np.array(nearest, np.int64).astype(known.dtype)

@@ -23,6 +23,12 @@ def test_a_step_that_ends_its_process_is_an_outcome_and_the_next_one_runs() -> N
     assert list(outcomes(steps)) == [1, "SIGSEGV", 3, "SIGABRT"]
 
 
+def test_what_may_have_spoilt_its_process_is_the_last_to_run_there() -> None:
+    first, second, third = outcomes([os.getpid] * 3, clean=lambda pid: False)
+    assert len({first, second, third, os.getpid()}) == 4
+    assert len(set(outcomes([os.getpid] * 3))) == 1
+
+
 def test_an_error_of_the_probe_itself_is_no_outcome(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(RuntimeError, match="status 1"):
         list(outcomes([lambda: 1 / 0]))
