@@ -73,7 +73,7 @@ class HostConnection:
                     python_command("gpu_process.host", *arguments),
                     env=python_environment(),
                     stdin=subprocess.DEVNULL,
-                    pass_fds=[theirs.fileno(), *filter(None, [options.trace])],
+                    pass_fds=[theirs.fileno(), *options.descriptors],
                     start_new_session=True,  # Ctrl-C is for the script; the host ends with its socket
                 )
             except OSError as error:
