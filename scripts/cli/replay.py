@@ -48,6 +48,8 @@ def replay(
     except (RecordingError, OptionsError, SimulatorError, OSError) as error:
         fail(str(error))
     outcome.truncated = reader.truncated
+    if not outcome.sessions:
+        fail(f"{file} has no session: there is nothing to replay")
     if json:
         print_json({"file": str(file), **outcome.to_json()})
     else:
@@ -84,4 +86,4 @@ def _show(outcome: Outcome) -> None:
     if outcome.death:
         console.print(f"the GPU process: {escape(outcome.death)}")
     if outcome.identical:
-        console.print("all as recorded, bit for bit" if not outcome.more_differences else "")
+        console.print(f"all as recorded, {'bit for bit' if outcome.exact else 'but for rounding'}")

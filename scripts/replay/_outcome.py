@@ -36,12 +36,14 @@ class Outcome:
 
     Attributes:
         backend: that ran the graphs.
+        exact: whether results were compared bit for bit.
         results: reads whose bytes were compared.
         truncated: whether the recording ends in the middle of an event.
         death: how the GPU process ended; empty where it lives.
     """
 
     backend: str = ""
+    exact: bool = True
     events: int = 0
     sessions: int = 0
     calls: int = 0
