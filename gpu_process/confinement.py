@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from gpu_process.poller import threads_for
+from gpu_process.poller_limits import threads_for
 from gpu_process.quotas import Quotas
 from gpu_process.sandbox import Level, Mode, Role, SandboxSpec
 from ipc.faults import Plan

@@ -14,22 +14,12 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Callable
-from typing import Final
 
+from gpu_process.poller_limits import MAX_HELD_UP, MAX_IDLE
 from gpu_process.ring import RingServer
 from ipc.timeline.ring.bells import give_way, make_fence
 from ipc.timeline.ring.ends import Fence
 from ipc.verdicts import BadMessage
-
-_MAX_IDLE: Final = 2  # threads that wait for the role; more than that end
-
-_MAX_HELD_UP: Final = 2
-"""Threads that execute long commands of one session at a time; its other rings wait, so that nobody else's have to."""
-
-
-def threads_for(sessions: int) -> int:
-    """How many threads there can be at most."""
-    return 1 + _MAX_IDLE + sessions * _MAX_HELD_UP
 
 
 class Poller:
@@ -98,7 +88,7 @@ class Poller:
     def _take_role(self, me: int) -> bool:
         """Wait for the role; False if this thread is not needed."""
         with self._lock:
-            if self._idle >= _MAX_IDLE:
+            if self._idle >= MAX_IDLE:
                 return False
             self._idle += 1
             while self._leader is not None and not self._stopping:
@@ -132,7 +122,7 @@ class Poller:
         return (
             server.end.pending()
             and not server.busy
-            and (server.session not in held_up or held_up[server.session] < _MAX_HELD_UP)
+            and (server.session not in held_up or held_up[server.session] < MAX_HELD_UP)
         )
 
     def _sleep(self) -> bool:

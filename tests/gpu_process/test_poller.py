@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpu_process.poller import threads_for
+from gpu_process.poller_limits import threads_for
 from ipc.errors import InvalidStateError
 from ipc.timeline import ClientTensor, TimelineClient
 from ipc.timeline.ring.layout import ASLEEP, PUBLISHED
