@@ -58,7 +58,7 @@ def replay(events: Sequence[recording_pb2.Recorded], socket: Path, backend: str 
 class _Player:
     def __init__(self, events: Sequence[recording_pb2.Recorded], socket: Path, backend: str) -> None:
         self.outcome = Outcome(backend=backend or _backends(events)[0])
-        self._events = events
+        self._events = events = _in_order_of_sending(events)
         self._exact = self.outcome.exact = not backend or backend == _backends(events)[0]
         self._backend = "" if self._exact else backend
         self._host = HostLink(socket)
@@ -112,6 +112,38 @@ class _Player:
             if process == event.process and session.owns(event.command_seen.context):
                 return session
         raise ReplayError("a command of a context that was not created")
+
+
+def _in_order_of_sending(events: Sequence[recording_pb2.Recorded]) -> Sequence[recording_pb2.Recorded]:
+    """With every packet before the call that names its region.
+
+    A packet is recorded when it is taken from the socket, and that is often because a call has named what it brings.
+    """
+    ordered: list[recording_pb2.Recorded] = []
+    for event in events:
+        if not event.HasField("packet_received"):
+            ordered.append(event)
+            continue
+        place = len(ordered)
+        token = _offered(event.packet_received.data)
+        for at in range(len(ordered) - 1, -1, -1) if token else ():
+            other = ordered[at]
+            if (other.process, other.session) != (event.process, event.session):
+                continue
+            if other.HasField("packet_received"):
+                break  # packets keep their order
+            if token in other.call_received.data:
+                place = at
+        ordered.insert(place, event)
+    return ordered
+
+
+def _offered(packet: bytes) -> bytes:
+    """The token of the region that a packet hands over; empty if it does something else."""
+    try:
+        return session_pb2.SessionMessage.FromString(packet).region_offered.token
+    except DecodeError:
+        return b""
 
 
 def _backends(events: Sequence[recording_pb2.Recorded], process: int = 0) -> Sequence[str]:
