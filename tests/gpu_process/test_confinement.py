@@ -14,7 +14,6 @@ from ipc.processes import python_environment
 
 _LOADED = """
 import sys
-from pathlib import Path
 import gpu_process.confinement, gpu_process.host
 print(*sorted({"grpc", "numpy", "onnxruntime", "openvino"} & sys.modules.keys()))
 """
