@@ -119,23 +119,20 @@ def _in_order_of_sending(events: Sequence[recording_pb2.Recorded]) -> Sequence[r
 
     A packet is recorded when it is taken from the socket, and that is often because a call has named what it brings.
     """
-    ordered: list[recording_pb2.Recorded] = []
-    for event in events:
-        if not event.HasField("packet_received"):
-            ordered.append(event)
-            continue
-        place = len(ordered)
-        token = _offered(event.packet_received.data)
-        for at in range(len(ordered) - 1, -1, -1) if token else ():
-            other = ordered[at]
-            if (other.process, other.session) != (event.process, event.session):
-                continue
-            if other.HasField("packet_received"):
-                break  # packets keep their order
-            if token in other.call_received.data:
-                place = at
-        ordered.insert(place, event)
-    return ordered
+    first_use: dict[tuple[int, int, bytes], int] = {}
+    for at, event in enumerate(events):
+        for token in _PSEUDONYM.findall(event.call_received.data):
+            first_use.setdefault((event.process, event.session, token), at)
+    places: dict[int, int] = {}
+    limits: dict[tuple[int, int], int] = {}
+    for at in range(len(events) - 1, -1, -1):  # backwards: what was sent before a packet that moves moves too
+        event = events[at]
+        if event.HasField("packet_received"):
+            session = (event.process, event.session)
+            used = first_use.get((*session, _offered(event.packet_received.data)), at)
+            places[at] = limits[session] = min(at, used, limits.get(session, at))
+    order = sorted(range(len(events)), key=lambda at: (places.get(at, at), at not in places, at))
+    return [events[at] for at in order]
 
 
 def _offered(packet: bytes) -> bytes:
@@ -166,6 +163,7 @@ class _PlayedSession:
         self._exact = exact
         self._process = process
         self._number = 0
+        self._is_over = False
         self._names = Renaming()
         self._tokens: dict[bytes, bytes] = {}  # by their name in the recording
         self._descriptors: dict[bytes, Descriptor] = {}  # of tensors, by name
@@ -178,6 +176,8 @@ class _PlayedSession:
 
     def step(self, number: int, event: recording_pb2.Recorded) -> None:
         self._number = number
+        if self._is_over:
+            return  # what was still under way
         match event.WhichOneof("event"):
             case "packet_received":
                 self.live.send_packet(self._alive(event.packet_received.data), event.packet_received)
@@ -197,6 +197,7 @@ class _PlayedSession:
                 self._hear_end(event.call_ended)
             case "session_over":
                 self._ending.update(self._contexts)
+                self._is_over = True
                 self.live.close()
 
     # --- packets ------------------------------------------------------------------------------------------------------
