@@ -43,10 +43,6 @@ Record = Annotated[
     typer.Option(metavar="FILE", help="Record all that crosses the boundary, for `webnn-sim replay`."),
 ]
 RendererSandbox = Annotated[Level, typer.Option(help="Confinement of the renderer; less than strict only by name.")]
-Record = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Record all that crosses the boundary, for `webnn-sim replay`."),
-]
 Preload = Annotated[
     list[str] | None, typer.Option(metavar="MODULE", help="Import MODULE in the GPU process before it locks itself in.")
 ]
