@@ -16,6 +16,7 @@ from gpu_process.backends import Backend, BackendError
 from gpu_process.bound_graph import GraphObject
 from gpu_process.constants import constant_arrays
 from gpu_process.context import Context, ContextEnded
+from gpu_process.graph_parts import check_parts
 from gpu_process.running_note import Running, Work
 from gpu_process.session import Session
 from gpu_process.tensors import ConstantTensor
@@ -237,6 +238,7 @@ def _cut_short(received: int, total: int) -> OperationError:
 
 
 def _build(service: Service, session: Session, context: Context, data: bytes, after: int) -> GraphObject:
+    check_parts(data, session.limit)
     message = parse(graph_pb2.Graph, data)
     check_graph_quotas(message, session.limit)
     key = trace.key_of(context.token)

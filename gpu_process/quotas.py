@@ -53,7 +53,7 @@ class Quotas:
     regions: int = 1024
     operations: int = 16_384
     operands: int = 65_536
-    graph_message_bytes: int = 64 * _MIB
+    graph_message_bytes: int = 32 * _MIB
     intermediate_bytes: int = 2 * _GIB
     name_bytes: int = 1024
     graph_macs: int = 10**12

@@ -53,7 +53,7 @@ class RingServer:
         end: GpuEnd,
         doorbell: int,
         running: Callable[[bool], None],
-        when_bad: Callable[[BadMessage], None],
+        when_bad: Callable[[BadMessage], object],
         when_closed: Callable[[], None],
     ) -> None:
         """
@@ -135,7 +135,7 @@ class TracedRingServer(RingServer):
         end: GpuEnd,
         doorbell: int,
         running: Callable[[bool], None],
-        when_bad: Callable[[BadMessage], None],
+        when_bad: Callable[[BadMessage], object],
         when_closed: Callable[[], None],
     ) -> None:
         self._key = trace.key_of(context.token)

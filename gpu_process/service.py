@@ -327,8 +327,8 @@ class _Verdict:
         if error is None or isinstance(error, GeneratorExit):
             return False
         if isinstance(error, BadMessage):
-            self._session.close_for(error)
-            self._status = (grpc.StatusCode.FAILED_PRECONDITION, error.reason.value)
+            verdict = self._session.close_for(error)
+            self._status = (grpc.StatusCode.FAILED_PRECONDITION, verdict.reason.value)
         elif isinstance(error, _Abandoned):
             self._status = (grpc.StatusCode.CANCELLED, "nothing was asked")
         elif isinstance(error, QuotaExceededError):

@@ -91,7 +91,7 @@ class Session:
         self._receiving = threading.Lock()
         self._greeted = False
         self._ended = False
-        self._verdict = ("", "")  # reason and field of the bad message that ends it
+        self._verdict: BadMessage | None = None  # the one that ends it
         self._contexts: dict[bytes, Context] = {}
         self._ended_contexts: dict[bytes, None] = {}
         self._context_count = Account("contexts", limit.contexts)
@@ -230,8 +230,6 @@ class Session:
                 self._drain()
         except SessionEnded:
             pass
-        except BadMessage as bad:
-            self.close_for(bad)
         finally:
             self.abandon()
 
@@ -240,17 +238,27 @@ class Session:
         self.end()
         self._socket.close()
 
-    def close_for(self, bad: BadMessage) -> None:
-        """End the session because of what it sent: it is told why, and so is the host."""
-        logger.warning("session %d: bad message: %s: %r", self.number, bad.reason, bad.field)
-        # Kept before the renderer is told: it may close its end, so that another thread ends the session first.
-        self._verdict = (bad.reason.value, bad.field)
-        closed = session_pb2.SessionClosed(reason=bad.reason.value, field=bad.field)
-        try:
-            self._socket.send(session_pb2.SessionMessage(closed=closed), timeout=0)
-        except (ChannelClosed, ChannelError, TimeoutError) as error:
-            logger.info("session %d does not hear why it ends: %s", self.number, error)
-        self.end()
+    def close_for(self, bad: BadMessage) -> BadMessage:
+        """End the session because of what it sent: it is told why, and so is the host.
+
+        Returns:
+            The verdict that stands: of several bad messages at once, one is the first.
+        """
+        with self._lock:
+            is_first = self._verdict is None and not self._ended
+            # Kept before the renderer is told: it may close its end, so that another thread ends the session first.
+            # A new one, for the traceback of this one holds all that ends here.
+            self._verdict = self._verdict or BadMessage(bad.reason, bad.field)
+            verdict = self._verdict
+        if is_first:
+            logger.warning("session %d: bad message: %s: %r", self.number, bad.reason, bad.field)
+            closed = session_pb2.SessionClosed(reason=bad.reason.value, field=bad.field)
+            try:
+                self._socket.send(session_pb2.SessionMessage(closed=closed), timeout=0)
+            except (ChannelClosed, ChannelError, TimeoutError) as error:
+                logger.info("session %d does not hear why it ends: %s", self.number, error)
+            self.end()
+        return verdict
 
     def end(self) -> None:
         """End the session and free what it owns, after the commands that are running. Idempotent, never waits."""
@@ -258,7 +266,7 @@ class Session:
             if self._ended:
                 return
             self._ended = True
-            reason, field = self._verdict
+            verdict = self._verdict
             contexts = list(self._contexts.values())
             calls = list(self._calls_in_flight)
         try:
@@ -271,8 +279,8 @@ class Session:
         self._memory.pool.close()
         for call in calls:
             call.cancel()
-        logger.info("session %d ended%s", self.number, f": {reason}" if reason else "")
-        self._report(self.number, reason, field)
+        logger.info("session %d ended%s", self.number, f": {verdict}" if verdict else "")
+        self._report(self.number, *((verdict.reason.value, verdict.field) if verdict else ("", "")))
 
     def status(self) -> dict[str, object]:
         """What it has, for diagnostics."""
@@ -292,7 +300,11 @@ class Session:
     # --- its socket ---------------------------------------------------------------------------------------------------
 
     def _drain(self) -> None:
-        """Take all that has arrived; any thread may."""
+        """Take all that has arrived; any thread may.
+
+        Raises:
+            SessionEnded: it has, perhaps because of what has arrived.
+        """
         with self._receiving:
             try:
                 while not self._ended and (received := self._socket.receive_nowait()) is not None:
@@ -303,7 +315,11 @@ class Session:
                 raise SessionEnded from error
             except ChannelError as error:
                 logger.warning("session %d: %s", self.number, error)
-                raise BadMessage(Reason.MALFORMED, "session") from error
+                self.close_for(BadMessage(Reason.MALFORMED, "session"))
+            except BadMessage as bad:
+                self.close_for(bad)  # here, or a call that waits for the packet would be the one to blame
+            if self._ended:
+                raise SessionEnded
 
     def _handle(self, message: session_pb2.SessionMessage, fds: list[int]) -> None:
         kind = message.WhichOneof("message")

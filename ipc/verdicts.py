@@ -30,6 +30,7 @@ class BadMessageReason(enum.StrEnum):
     MISSING_ATTRIBUTE = "missing_attribute"
     ATTRIBUTE_FORM = "attribute_form"
     ATTRIBUTE_VALUE = "attribute_value"  # of the right form, but no value that a conversion can return
+    OPERATION_PARTS = "operation_parts"  # more slots and attributes than any operator has
     OPERAND_OUT_OF_RANGE = "operand_out_of_range"
     OPERAND_KIND = "operand_kind"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ipc.codec._common import decode_data_type, encode_data_type
-from ipc.codec._strict import CodecError
+from ipc.codec._strict import MAX_ENTRIES, CodecError
 from ipc.descriptors import DataType
 from ipc.generated.webnn.v1 import graph_pb2
 from ipc.operators import Attribute, Kind, Operator
@@ -99,6 +99,8 @@ def decode_attribute(message: graph_pb2.Attribute, plan: _Plan) -> Any:
         raise CodecError(BadMessageReason.ATTRIBUTE_FORM, form)
     value = getattr(message, form)
     if form in _LISTS:
+        if len(value.values) > MAX_ENTRIES:
+            raise CodecError(BadMessageReason.ATTRIBUTE_VALUE, form)
         value = tuple(value.values)
     elif form == "data_type":
         value = decode_data_type(value, form)

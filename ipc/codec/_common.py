@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipc.channel import TOKEN_BYTES
 from ipc.codec._strict import CodecError
-from ipc.descriptors import MAX_TENSOR_BYTES, DataType, Descriptor
+from ipc.descriptors import MAX_RANK, MAX_TENSOR_BYTES, DataType, Descriptor
 from ipc.errors import InvalidStateError, MLError, NotSupportedError, OperationError, QuotaExceededError, UnknownError
 from ipc.generated.webnn.v1 import common_pb2
 from ipc.verdicts import BadMessageReason
@@ -50,6 +50,8 @@ def decode_descriptor(
     Raises:
         CodecError: its type is unknown, or "check dimensions" finds a problem.
     """
+    if len(message.shape) > MAX_RANK:  # before there is a Python object for each of a million
+        raise CodecError(BadMessageReason.INVALID_DESCRIPTOR, f"{field}.shape")
     descriptor = Descriptor(decode_data_type(message.data_type, field), tuple(message.shape))
     if descriptor.problem(max_byte_length) is not None:
         raise CodecError(BadMessageReason.INVALID_DESCRIPTOR, f"{field}.shape")

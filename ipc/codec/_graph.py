@@ -10,7 +10,7 @@ from typing import Any
 
 from ipc.codec._attributes import attribute_plans, decode_attribute, encode_attribute
 from ipc.codec._common import decode_descriptor, decode_token, encode_descriptor
-from ipc.codec._strict import CodecError
+from ipc.codec._strict import MAX_ENTRIES, CodecError
 from ipc.descriptors import MAX_TENSOR_BYTES, Descriptor
 from ipc.generated.webnn.v1 import graph_pb2
 from ipc.graph import ConstantSource, Graph, OperandId, Operation, SlotOperands
@@ -142,6 +142,8 @@ def _decode_operation(message: graph_pb2.Operation, index: int, count: int) -> O
     operator = REGISTRY.get(message.name)
     if operator is None:
         raise CodecError(Reason.UNKNOWN_OPERATOR, f"operations[{index}].name")
+    if len(message.outputs) > count:
+        raise CodecError(Reason.OPERAND_PRODUCED_TWICE, f"operations[{index}].outputs")
     outputs = tuple(message.outputs)
     if outputs and max(outputs) >= count:
         raise CodecError(Reason.OPERAND_OUT_OF_RANGE, f"operations[{index}].outputs")
@@ -172,6 +174,8 @@ def _decode_slots(
         if (form == "several") != (slot.presence == "variadic"):
             raise CodecError(Reason.SLOT_FORM, f"operations[{index}].slots[{position}].{form}")
         if form == "several":
+            if len(item.several.operands) > MAX_ENTRIES:
+                raise CodecError(Reason.SLOT_FORM, f"operations[{index}].slots[{position}].{form}")
             several = tuple(item.several.operands)
             highest = max(several, default=-1)
             given[name] = several

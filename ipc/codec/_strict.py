@@ -8,6 +8,9 @@ from google.protobuf.message import DecodeError, Message
 
 from ipc.verdicts import BadMessage, BadMessageReason
 
+MAX_ENTRIES = 65_536
+"""Of a list in an operation. Far more than any rule of an operator allows, far less than a message has room for."""
+
 
 class CodecError(BadMessage):
     """A message has a form that encoding never gives it."""

@@ -131,6 +131,67 @@ _MALFORMED = [
     ),
 ]
 
+
+def _raw(number: int, content: bytes) -> bytes:
+    """A field of bytes."""
+    length = len(content)
+    prefix = bytearray([number << 3 | 2])
+    while length > 0x7F:
+        prefix.append(length & 0x7F | 0x80)
+        length >>= 7
+    return bytes(prefix) + bytes([length]) + content
+
+
+def _repeated(content: bytes) -> bytes:
+    """An operation of a name and one field as often as a million times."""
+    return Graph().SerializeToString() + _raw(5, _raw(1, b"relu") + content * (1 << 20))
+
+
+_BOMBS = [
+    _case("a million slots", lambda g: _repeated(b"\x12\x00"), Reason.OPERATION_PARTS, "operations[0]"),
+    _case("a million attributes", lambda g: _repeated(b"\x1a\x00"), Reason.OPERATION_PARTS, "operations[0]"),
+    _case("a million names", lambda g: _repeated(b"\x0a\x00"), Reason.OPERATION_PARTS, "operations[0]"),
+    _case("a million outputs, one by one", lambda g: _repeated(b"\x20\x00"), Reason.OPERATION_PARTS, "operations[0]"),
+    _case(
+        "a million unknown numbers",
+        lambda g: _repeated(b"\x3d\x00\x00\x00\x00"),
+        Reason.OPERATION_PARTS,
+        "operations[0]",
+    ),
+    _case(
+        "a million outputs",
+        lambda g: g.operations[RELU].outputs.extend([Y] * (1 << 20)),
+        Reason.OPERAND_PRODUCED_TWICE,
+        f"operations[{RELU}].outputs",
+    ),
+    _case(
+        "a million operands in a list",
+        lambda g: g.operations[CONCAT].slots[0].several.operands.extend([X] * (1 << 20)),
+        Reason.SLOT_FORM,
+        f"operations[{CONCAT}].slots[0].several",
+    ),
+    _case(
+        "a million numbers in a list",
+        lambda g: g.operations[REDUCE].attributes[0].uints.values.extend([0] * (1 << 20)),
+        Reason.ATTRIBUTE_VALUE,
+        f"operations[{REDUCE}].attributes[0].uints",
+    ),
+    _case(
+        "a million dimensions",
+        lambda g: _descriptor(g, Z, *[1] * (1 << 20)),
+        Reason.INVALID_DESCRIPTOR,
+        f"operands[{Z}].descriptor.shape",
+    ),
+    _case("a field of a number that is none", lambda g: b"\xff" * 11, Reason.MALFORMED, "Graph"),
+    _case(
+        "a number where a message belongs", lambda g: g.SerializeToString() + b"\x08\x01", Reason.UNKNOWN_FIELD, "Graph"
+    ),
+    _case("more than there is", lambda g: g.SerializeToString() + b"\x0a\x05ab", Reason.MALFORMED, "Graph"),
+    _case("a length without an end", lambda g: g.SerializeToString() + b"\x0a\x80", Reason.MALFORMED, "Graph"),
+    _case("an operation whose content ends in a number", lambda g: _raw(5, b"\x20\x80"), Reason.MALFORMED, "Graph"),
+    _case("an operation with a group", lambda g: _raw(5, b"\x0b"), Reason.MALFORMED, "Graph"),
+]
+
 _OPERANDS = [
     _case(
         "an operand of no kind",
@@ -762,4 +823,4 @@ _INFERENCE = [
     ),
 ]
 
-CASES = [*_MALFORMED, *_OPERANDS, *_NAMED, *_CONSTANTS, *_ORDER, *_SLOTS, *_ATTRIBUTES, *_INFERENCE]
+CASES = [*_MALFORMED, *_BOMBS, *_OPERANDS, *_NAMED, *_CONSTANTS, *_ORDER, *_SLOTS, *_ATTRIBUTES, *_INFERENCE]
