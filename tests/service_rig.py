@@ -98,9 +98,14 @@ class Rig:
         self._renderers.append(renderer)
         return renderer
 
-    def close(self) -> None:
+    def hang_up(self) -> None:
+        """Let all renderers go; a service takes so many connections and no more."""
         for renderer in self._renderers:
             renderer.close()
+        self._renderers.clear()
+
+    def close(self) -> None:
+        self.hang_up()
         self.service.stop()
         assert not self.aborts.happened.is_set(), "an internal error that no test expected"
 

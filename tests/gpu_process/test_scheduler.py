@@ -22,9 +22,15 @@ LARGE = Descriptor(DataType.UINT8, (CHUNK_BYTES + 10,))
 
 
 @pytest.fixture(scope="module")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+def shared_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     with running(tmp_path_factory.mktemp("gpu")) as rig:
         yield rig
+
+
+@pytest.fixture
+def rig(shared_rig: Rig) -> Iterator[Rig]:
+    yield shared_rig
+    shared_rig.hang_up()
 
 
 class Commands:
