@@ -88,6 +88,9 @@ _HELP = {
     "graph": "Legal and almost legal graphs through both processes.",
     "wire": "Messages, bytes and descriptors that no correct renderer sends.",
     "differential": "The same graphs on all backends, whose results must agree.",
+    "api": "Any order of API calls, right and wrong, from several renderers, against a model.",
+    "ring": "A renderer that writes what it likes into its ring, slots and bells while commands run.",
+    "simulate": "The boundary in this process, under seeded schedules: every interleaving can be run again.",
 }
 for _name in MODE_NAMES:
     _define(_name, _HELP[_name])

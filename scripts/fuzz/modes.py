@@ -13,6 +13,9 @@ _MODES: Mapping[str, str] = {
     "graph": "scripts.fuzz.graph_mode:GraphMode",
     "wire": "scripts.fuzz.wire.mode:WireMode",
     "differential": "scripts.fuzz.differential.mode:DifferentialMode",
+    "api": "scripts.fuzz.sequences.mode:ApiMode",
+    "ring": "scripts.fuzz.ring_mode:RingMode",
+    "simulate": "scripts.fuzz.simulation.mode:SimulateMode",
 }
 
 MODE_NAMES = tuple(_MODES)
