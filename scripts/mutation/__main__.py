@@ -38,16 +38,24 @@ def main() -> int:
         print(*mutants, sep="\n")
         return 0
     judged = [mutant for mutant in mutants if not any(entry.matches(mutant) for entry in listed)]
+    if arguments.again:
+        earlier = {_identity(it) for it in json.loads(arguments.again.read_text())["survivors"]}
+        judged = [mutant for mutant in judged if _identity(asdict(mutant)) in earlier]
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="webnn-mutation-") as folder:
         findings = _told(try_out(_ROOT, judged, chosen, Path(folder), arguments.jobs), len(judged))
     report = _report(findings, len(mutants) - len(judged), time.monotonic() - began)
-    if not arguments.only:
+    if not arguments.only and not arguments.again:
         report["stale"] = [asdict(entry) for entry in equivalents.stale(listed, mutants)]
     _show(report)
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=1) + "\n")
     return 1 if report["survivors"] or report.get("stale") else 0
+
+
+def _identity(mutant: dict[str, Any]) -> tuple[str, ...]:
+    """What a mutant is, wherever its lines have gone."""
+    return tuple(mutant[name] for name in ("path", "function", "original", "changed"))
 
 
 def _told(findings: Iterable[Finding], total: int) -> list[Finding]:
@@ -100,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="mutants tried at once")
     parser.add_argument("--only", action="append", metavar="MODULE", help="modules whose path has this in it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there as well")
+    parser.add_argument("--again", type=Path, metavar="FILE", help="try only what survived in an earlier report")
     parser.add_argument("--quick", action="store_true", help="try only the first group of each module's tests")
     parser.add_argument("--list", action="store_true", help="name the mutants and stop")
     return parser

@@ -16,11 +16,10 @@ _MOST_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class Task:
-    """A mutant with the tests that should notice it."""
+    """A mutant with the groups of tests that should notice it, and the seconds to wait for each."""
 
     mutant: Mutant
-    tests: tuple[str, ...]
-    patience: float
+    groups: list[tuple[str, float]]
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,9 @@ def try_out(
     """
     context = multiprocessing.get_context("spawn")  # each of them forks, so none may have threads
     with context.Pool(jobs, _settle_in, (root, folder)) as pool:
-        patience = dict(pool.imap_unordered(_baseline, sorted({tests[it.path] for it in mutants})))
-        tasks = [Task(it, tests[it.path], patience[tests[it.path]]) for it in mutants]
+        groups = sorted({group for mutant in mutants for group in tests[mutant.path]})
+        patience = dict(pool.imap_unordered(_baseline, groups))
+        tasks = [Task(it, [(group, patience[group]) for group in tests[it.path]]) for it in mutants]
         yield from pool.imap_unordered(_try_out, tasks)
 
 
@@ -61,19 +61,19 @@ def _settle_in(root: Path, folder: Path) -> None:
     _laboratory = Laboratory(root, folder / str(os.getpid()))
 
 
-def _baseline(tests: tuple[str, ...]) -> tuple[tuple[str, ...], float]:
+def _baseline(group: str) -> tuple[str, float]:
     """How long to wait for these tests, which must pass while nothing is broken."""
-    outcome, seconds = _laboratory.try_out(None, tests, _MOST_SECONDS)
+    outcome, seconds = _laboratory.try_out(None, group, _MOST_SECONDS)
     if outcome is not Outcome.SURVIVED:
-        raise RuntimeError(f"{' '.join(tests)}: does not pass as it is:\n{_laboratory.output.read_text()}")
-    return tests, 20 + 4 * seconds
+        raise RuntimeError(f"{group}: does not pass as it is:\n{_laboratory.output.read_text()}")
+    return group, 20 + 4 * seconds
 
 
 def _try_out(task: Task) -> Finding:
     """Against one group of tests after the other, the quickest first."""
     outcome, spent = Outcome.SURVIVED, 0.0
-    for tests in task.tests:
-        outcome, seconds = _laboratory.try_out(task.mutant, [tests], task.patience)
+    for group, patience in task.groups:
+        outcome, seconds = _laboratory.try_out(task.mutant, group, patience)
         spent += seconds
         if outcome is not Outcome.SURVIVED:
             break

@@ -8,12 +8,12 @@ import enum
 import importlib
 import os
 import py_compile
+import shlex
 import shutil
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -56,7 +56,7 @@ class Laboratory:
         for name in _HEAVY:  # once, for all processes to come
             importlib.import_module(name)
 
-    def try_out(self, mutant: Mutant | None, tests: Sequence[str], patience: float) -> tuple[Outcome, float]:
+    def try_out(self, mutant: Mutant | None, tests: str, patience: float) -> tuple[Outcome, float]:
         """Run tests with a mutant in place, or with none; how it went, and the seconds that it took."""
         if mutant is None:
             return self._run(tests, patience)
@@ -68,7 +68,7 @@ class Laboratory:
         finally:
             path.write_bytes(source)
 
-    def _run(self, tests: Sequence[str], patience: float) -> tuple[Outcome, float]:
+    def _run(self, tests: str, patience: float) -> tuple[Outcome, float]:
         began = time.monotonic()
         child = os.fork()
         if child == 0:
@@ -84,7 +84,7 @@ class Laboratory:
         _end_children()
         return outcome, time.monotonic() - began
 
-    def _be_tested(self, tests: Sequence[str], patience: float) -> None:
+    def _be_tested(self, tests: str, patience: float) -> None:
         """In a process of its own; does not return."""
         status = _BROKEN
         try:
@@ -93,14 +93,14 @@ class Laboratory:
             os.dup2(os.open(self.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
             os.dup2(1, 2)
             os.chdir(self._folder)
-            sys.path[:] = [str(self._folder), *(it for it in sys.path if it and Path(it) != Path(self._folder))]
+            sys.path[:] = [str(self._folder), *(entry for entry in sys.path if entry and Path(entry) != self._folder)]
             for name in [name for name in sys.modules if name.split(".")[0] in _ROOMS]:
                 del sys.modules[name]  # they are those of the tree
             sys.dont_write_bytecode = True
             import pytest
 
             options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", f"--timeout={patience:.0f}"]
-            status = int(pytest.main([*options, "-m", "not campaign", *tests]))
+            status = int(pytest.main([*options, "-m", "not campaign", *shlex.split(tests)]))
         except BaseException:
             traceback.print_exc()
         finally:
