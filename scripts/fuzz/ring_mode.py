@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from ipc.errors import MLError
-from ipc.timeline.ring import layout
+from ipc.timeline.ring import commands, layout
 from ipc.timeline.ring.client import RingTimeline
 from ipc.timeline.ring.commands import Kind
 from ipc.verdicts import BadMessageReason
@@ -293,11 +293,19 @@ class _Attack:
                 place = (self._end.published - 1 - before) % layout.CAPACITY
                 self._memory[layout.COMMANDS + place * layout.COMMAND_BYTES + offset] = value
             case ("command", kind, number, token):
-                self._end.publish(kind, number, self._token(token))
+                self._publish(kind, number, self._token(token))
             case ("bell", what):
                 self._bell(what)
             case _:
                 raise AssertionError(step)
+
+    def _publish(self, kind: int, number: int, token: bytes) -> None:
+        """A command that the renderer's own code does not know of, and will publish another one over."""
+        sequence = (self._words[layout.PUBLISHED] + 1) % 2**64
+        place = (sequence - 1) % layout.CAPACITY
+        commands.write(self._memory, layout.COMMANDS + place * layout.COMMAND_BYTES, sequence, kind, number, token)
+        self._words[layout.PUBLISHED] = sequence
+        self._ring()
 
     def _token(self, name: str) -> bytes:
         tensors = {"x": self._renderer.x, "y": self._renderer.y}
@@ -317,7 +325,7 @@ class _Attack:
                     os.eventfd_read(doorbell)
                 case "ring":
                     os.eventfd_write(doorbell, 1)
-                case "blocking":
+                case "blocking" if not os.get_blocking(doorbell):
                     with contextlib.suppress(BlockingIOError):
                         os.eventfd_read(doorbell)
                     os.set_blocking(doorbell, True)
