@@ -4,7 +4,8 @@
         1/                  of GPU process 1, given to the user it runs as
 
 Whoever lets go of it last removes the whole. Where all were killed at once, no lock is held any more and the next host
-removes it.
+removes it. In both cases sockets are removed and the directories that are empty then: a user's own directory that
+happens to have such a name loses nothing.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import secrets
-import shutil
 import stat
 import tempfile
 import time
@@ -24,6 +25,7 @@ from typing import Final
 MAX_SOCKET_PATH: Final = 107  # sun_path without its final zero
 
 _PREFIX: Final = "webnn-sim-"
+_NAME: Final = re.compile(rf"{_PREFIX}[0-9a-f]{{8}}")
 _ROOM_BELOW: Final = 32  # for the number of a GPU process and the name of its socket
 
 _RELEASE_ATTEMPTS: Final = 100
@@ -112,6 +114,8 @@ class RunDirectory:
 def sweep() -> None:
     """Remove the run directories of this user that nobody holds any more."""
     for path in _base().glob(f"{_PREFIX}*"):
+        if not _NAME.fullmatch(path.name):
+            continue
         with contextlib.suppress(OSError), _opened(path) as descriptor:
             status = os.fstat(descriptor)
             if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid():
@@ -139,4 +143,18 @@ def _opened(path: Path) -> Iterator[int]:
 
 def _remove(path: Path) -> None:
     # What another holder has removed first is as good as removed by us.
-    shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        for entry in path.iterdir():
+            if entry.name.isdecimal() and not entry.is_symlink() and entry.is_dir():
+                _remove_sockets(entry)
+        _remove_sockets(path)
+
+
+def _remove_sockets(directory: Path) -> None:
+    """Remove a directory in which there are only sockets; anything else in it stays, and the directory with it."""
+    with contextlib.suppress(OSError):
+        for entry in directory.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if stat.S_ISSOCK(entry.lstat().st_mode):
+                    entry.unlink()
+        directory.rmdir()

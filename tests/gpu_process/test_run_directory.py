@@ -55,11 +55,11 @@ def test_an_unusable_runtime_directory_is_passed_over(monkeypatch: pytest.Monkey
 def test_only_a_directory_that_nobody_holds_is_swept_away(base: Path) -> None:
     held, other_holder = RunDirectory.choose(), None
     held.hold(os.geteuid())
-    abandoned = base / "webnn-sim-dead"
+    abandoned = base / "webnn-sim-0000dead"
     (abandoned / "1").mkdir(parents=True)
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(abandoned / "1" / "socket"))
-    (base / "webnn-sim-link").symlink_to(base)
+    (base / "webnn-sim-00001111").symlink_to(base)
     other_holder = RunDirectory(held.path)
     other_holder.hold(os.geteuid())
     run_directory.sweep()
@@ -68,3 +68,29 @@ def test_only_a_directory_that_nobody_holds_is_swept_away(base: Path) -> None:
     assert base.exists()
     other_holder.remove()
     held.remove()
+
+
+@pytest.mark.parametrize("name", ["webnn-sim-ci.VFAnXi", "webnn-sim-0123abcd", "webnn-sim-notes"])
+def test_what_a_user_keeps_under_such_a_name_is_not_swept_away(base: Path, name: str) -> None:
+    theirs = [base / name / "notes.txt", base / name / "1" / "results.txt", base / name / "sources" / "main.py"]
+    for path in theirs:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("a user's work")
+    run_directory.sweep()
+    assert all(path.exists() for path in theirs)
+
+
+def test_an_end_removes_nothing_but_sockets(base: Path) -> None:
+    directory = RunDirectory.choose()
+    directory.hold(os.geteuid())
+    directory.make("1", os.geteuid(), os.getegid())
+    kept = directory.path / "1" / "core"
+    kept.write_text("of a crash")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(directory.path / "1" / "gpu.sock"))
+    directory.remove()
+    assert kept.exists()
+    assert not (directory.path / "1" / "gpu.sock").exists()
+    kept.unlink()
+    directory.remove()
+    assert not directory.path.exists()
