@@ -29,36 +29,36 @@ Layout = tuple[np.dtype[Any], tuple[int, ...]]
 """The dtype and the shape of the array that holds a tensor."""
 
 
-def as_array(data: Buffer) -> Array:
+def as_array(data: Buffer, name: str) -> Array:
     """The buffer as an array on the same memory; raw bytes as one-dimensional uint8.
 
     Raises:
-        MLTypeError: it is no buffer.
+        MLTypeError: it is no buffer; the message begins with `name`.
     """
     if isinstance(data, np.ndarray | np.generic):
         return np.asarray(data)
     try:
         view = memoryview(data)
     except TypeError:
-        raise MLTypeError(f"a {type(data).__name__} is no buffer: give a NumPy array or bytes") from None
+        raise MLTypeError(f"{name}: a {type(data).__name__} is no buffer: give a NumPy array or bytes") from None
     if isinstance(data, memoryview) or view.format in ("b", "B", "c"):
         return np.frombuffer(view if view.c_contiguous else view.tobytes(), np.uint8)
     try:
         return np.asarray(view)
     except ValueError as error:
-        raise MLTypeError(f"a {type(data).__name__} is no buffer of numbers: {error}") from None
+        raise MLTypeError(f"{name}: a {type(data).__name__} is no buffer of numbers: {error}") from None
 
 
-def described(array: Array) -> Descriptor:
+def described(array: Array, name: str) -> Descriptor:
     """The descriptor that an array has by itself.
 
     Raises:
-        MLTypeError: no data type is like its dtype.
+        MLTypeError: no data type is like its dtype; the message begins with `name`.
     """
     try:
         return Descriptor(DataType.of(array.dtype), array.shape)
     except ValueError as error:
-        raise MLTypeError(str(error)) from None
+        raise MLTypeError(f"{name}: {error}") from None
 
 
 def matching_bytes(array: Array, descriptor: Descriptor, name: str) -> memoryview:

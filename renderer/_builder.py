@@ -97,13 +97,13 @@ class BuilderCore(OperatorMethods):
             case (MLTensor() as tensor,):
                 return self._constant_tensor(tensor)
             case (np.ndarray() | np.generic() as data,):
-                return self._constant_data(described(np.asarray(data)), np.asarray(data))
+                return self._constant_data(described(np.asarray(data), "constant"), np.asarray(data))
             case (Descriptor() as descriptor, data):
-                return self._constant_data(self._context._to_descriptor(descriptor, None), as_array(data))
+                return self._constant_data(self._context._to_descriptor(descriptor, None), as_array(data, "constant"))
             case (data_type, value):
                 return self._constant_number(data_type, value)
             case (data_type, shape, data):
-                return self._constant_data(self._context._to_descriptor(data_type, shape), as_array(data))
+                return self._constant_data(self._context._to_descriptor(data_type, shape), as_array(data, "constant"))
         raise MLTypeError("constant: give an array, a type with a number, a type with shape and data, or a tensor")
 
     def _constant_data(self, descriptor: Descriptor, data: Array) -> MLOperand:

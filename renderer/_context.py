@@ -52,7 +52,7 @@ class ContextCore(ContextState):
         self._check_process()
         of_kind(tensor, MLTensor, "write_tensor")
         content = bytes_of_like(data, tensor._layout)
-        array = None if content is not None else as_array(data)
+        array = None if content is not None else as_array(data, "write_tensor")
         with self._lock:
             self._check_usable(tensor, "write_tensor")
             if not tensor._writable:
@@ -146,7 +146,7 @@ class ContextCore(ContextState):
         of_kind(graph, MLGraph, "compute")
         if not isinstance(arrays, Mapping):
             raise MLTypeError(f"inputs are a mapping of names, not {arrays!r}")
-        given = {name: as_array(data) for name, data in arrays.items()}
+        given = {name: as_array(data, f"compute: input [{name}]") for name, data in arrays.items()}
         if graph._context is not self:
             raise MLTypeError("compute: the graph belongs to another context")
         self._check_graph(graph, "compute")
@@ -184,7 +184,7 @@ class ContextCore(ContextState):
         """Begin to read a tensor: into `out`, into a new array, or as a view."""
         self._check_process()
         of_kind(tensor, MLTensor, "read_tensor")
-        target = None if out is None else as_array(out)
+        target = None if out is None else as_array(out, "read_tensor")
         with self._lock:
             self._check_usable(tensor, "read_tensor")
             if not tensor._readable:
@@ -207,9 +207,9 @@ class ContextCore(ContextState):
     ) -> tuple[Descriptor, Array]:
         match shape_and_data:
             case (data,):
-                return self._to_descriptor(data_type, None), as_array(data)
+                return self._to_descriptor(data_type, None), as_array(data, "create_constant_tensor")
             case (shape, data):
-                return self._to_descriptor(data_type, shape), as_array(data)
+                return self._to_descriptor(data_type, shape), as_array(data, "create_constant_tensor")
         raise MLTypeError("create_constant_tensor: give a data type, a shape and data, or a descriptor and data")
 
     def _check_dispatch(self, graph: MLGraph, inputs: dict[str, MLTensor], outputs: dict[str, MLTensor]) -> None:

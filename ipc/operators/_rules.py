@@ -139,4 +139,6 @@ def data_type_sentence(name: str, same_type_as: str | None = None) -> str:
 
 
 def _rank_sentence(name: str, supported: TensorLimits) -> str:
+    if supported.min_rank == supported.max_rank:
+        return f"the rank of {name} is {supported.min_rank}"
     return f"the rank of {name} is within {supported.min_rank} to {supported.max_rank}"

@@ -19,7 +19,7 @@ VALUES = np.arange(6, dtype=np.float32).reshape(2, 3)
 
 
 def bytes_of(data: Any, descriptor: Descriptor) -> bytes:
-    return matching_bytes(as_array(data), descriptor, "data").tobytes()
+    return matching_bytes(as_array(data, "data"), descriptor, "data").tobytes()
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,8 @@ def test_all_else_does_not(data: Any) -> None:
 
 @pytest.mark.parametrize("data", [[1.0], 3, None, "text"], ids=repr)
 def test_what_is_no_buffer_never_converts(data: Any) -> None:
-    with pytest.raises(MLTypeError):
-        as_array(data)
+    with pytest.raises(MLTypeError, match=r"^data: "):
+        as_array(data, "data")
 
 
 def test_a_flat_uint8_array_is_bytes_and_a_shaped_one_an_array() -> None:
@@ -85,7 +85,7 @@ def test_packed_types_take_bytes_only() -> None:
     ids=["equal", "larger", "bytearray", "memoryview"],
 )
 def test_a_tensor_can_be_read_into_what_is_large_enough(out: Any) -> None:
-    check_out(as_array(out), FLOATS, "out")
+    check_out(as_array(out, "out"), FLOATS, "out")
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ def test_a_tensor_can_be_read_into_what_is_large_enough(out: Any) -> None:
 )
 def test_a_tensor_can_not_be_read_into_anything_else(out: Any) -> None:
     with pytest.raises(MLTypeError, match=r"^out: "):
-        check_out(as_array(out), FLOATS, "out")
+        check_out(as_array(out, "out"), FLOATS, "out")
 
 
 def test_an_array_describes_itself() -> None:
-    assert described(VALUES) == FLOATS
-    with pytest.raises(MLTypeError):
-        described(VALUES.astype(np.float64))
+    assert described(VALUES, "data") == FLOATS
+    with pytest.raises(MLTypeError, match=r"^data: "):
+        described(VALUES.astype(np.float64), "data")

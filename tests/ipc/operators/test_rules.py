@@ -168,6 +168,7 @@ MESSAGES = [
         "gemm [stem]: a and b agree on the inner dimension: a (128, 64), b (32, 128)",
     ),
     (call("abs", u8(2)), "abs [stem]: the data type of input is supported: input uint8"),
+    (call("conv2d", t(2, 2), t(1, 1, 1, 1)), "conv2d [stem]: the rank of input is 4: input (2, 2)"),
     (call("softmax", t(), 0), "softmax [stem]: the rank of input is within 1 to 8: input ()"),
     (
         call("conv2d", t(1, 1, 2, 2), t(1, 1, 5, 5)),
