@@ -20,35 +20,28 @@ def cast_number(value: MLNumber, data_type: DataType) -> MLNumber:
     if data_type.is_float:
         return _to_float(value, data_type)
     low, high = data_type.range
-    if isinstance(value, int):
-        return min(max(value, low), high)
-    if math.isnan(value):
+    if isinstance(value, float) and math.isnan(value):
         return 0
-    if math.isinf(value):
-        return high if value > 0 else low
-    return min(max(round(value), low), high)  # round() is half to even and exact for floats
+    return round(min(max(value, low), high))  # round() is half to even and exact for floats
 
 
 def _to_float(value: MLNumber, data_type: DataType) -> float:
-    try:
-        wide = float(_without_double_rounding(value) if isinstance(value, int) else value)
-    except OverflowError:  # an int beyond float64 is beyond every smaller type
-        wide = math.inf if value > 0 else -math.inf
+    wide = _to_float64(value) if isinstance(value, int) else value
     with np.errstate(all="ignore"):
         return float(np.array(wide, np.float64).astype(data_type.storage))
 
 
-def _without_double_rounding(value: int) -> int:
-    """An int that is exact in float64 and that rounds to float32 and float16 as `value` does.
+def _to_float64(value: int) -> float:
+    """The float64 that rounds to float32 and float16 as `value` does.
 
     The digits that float64 would round away are joined in one, so that no tie is made of what was none.
     """
-    surplus = abs(value).bit_length() - _EXACT_BITS
-    if surplus <= 0:
-        return value
-    kept = abs(value) >> surplus
-    sticky = int(kept << surplus != abs(value))
-    return (kept | sticky) << surplus if value > 0 else -((kept | sticky) << surplus)
+    value = min(max(value, -_BEYOND), _BEYOND)
+    surplus = max(value.bit_length() - _EXACT_BITS, 0)
+    kept = value >> surplus
+    sticky = int(kept << surplus != value)
+    return float((kept | sticky) << surplus)
 
 
+_BEYOND = 2**1000  # infinite in every smaller type, and no overflow in float64
 _EXACT_BITS = 50  # fewer than float64 has, and more than any smaller type rounds to

@@ -14,6 +14,13 @@ from ipc.errors import QuotaExceededError
 def test_every_quota_is_an_option() -> None:
     for entry in fields(Quotas):
         assert getattr(Quotas.of({entry.name: 3}), entry.name) == 3
+        assert getattr(Quotas.of({entry.name: 0}), entry.name) == 0
+
+
+def test_calls_at_once_are_those_of_all_sessions_and_never_more_than_their_stacks_allow() -> None:
+    few = Quotas(sessions=2, contexts=3, calls=4, builds=5, ends=6)
+    assert few.calls_at_once == 36
+    assert Quotas(sessions=1 << 20).calls_at_once == 768
 
 
 @pytest.mark.parametrize(
