@@ -1,10 +1,16 @@
-"""The documents point at what exists."""
+"""The documents point at what exists, and their listings do what they say."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+
+from ipc.processes import python_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,3 +40,16 @@ def test_files_named_in_documents_exist() -> None:
         if not (ROOT / path).exists()
     ]
     assert not broken
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/api.md"])
+def test_scripts_in_documents_print_what_is_shown_below_them(document: str) -> None:
+    listings = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
+    assert len(listings) == (ROOT / document).read_text().count("```python")
+    for script, shown in listings:
+        command = [sys.executable, "-P", "-c", script]
+        result = subprocess.run(
+            command, capture_output=True, text=True, env=python_environment(), check=False, timeout=50
+        )
+        assert result.stderr == ""
+        assert result.stdout == shown
