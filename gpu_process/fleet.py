@@ -14,6 +14,7 @@ from typing import Any, Final
 from gpu_process.confinement import sandbox_spec
 from gpu_process.event_loop import EventLoop
 from gpu_process.launcher_handle import LauncherHandle
+from gpu_process.launcher_process import LauncherProcess
 from gpu_process.process_handle import Owner, ProcessHandle
 from gpu_process.run_directory import RunDirectory
 from gpu_process.sandbox import MemoryGroup
@@ -65,9 +66,11 @@ class Fleet:
             "gpu_processes": [process.describe() for process in self._shared.values()],
         }
 
-    def group_of(self, backend: str) -> tuple[str, ...]:
-        """The backends that share a process with this one."""
-        return next(group for group in self._options.process_groups if backend in group)
+    def take(self, launcher: LauncherProcess) -> LauncherHandle:
+        """Have GPU processes with its backends forked by a launcher that runs already."""
+        handle = LauncherHandle(self._loop, launcher, on_end=self._launchers.remove)
+        self._launchers.append(handle)
+        return handle
 
     def process_for(self, backend: str, *, isolated_for: int) -> ProcessHandle:
         """The GPU process that serves `backend`, started if there is none.
@@ -79,7 +82,7 @@ class Fleet:
         Raises:
             OSError: no process or descriptor is left.
         """
-        group = self.group_of(backend)
+        group = self._options.group_of(backend)
         key = (group, isolated_for if self._options.isolate else 0)
         if key not in self._shared:
             spare = self._shared.pop((group, 0), None)
@@ -142,6 +145,7 @@ class Fleet:
                     MemoryGroup(group).remove()
 
     def _start(self, group: tuple[str, ...]) -> ProcessHandle:
+        self._run_directory.hold(sandbox_spec(self._options, group, self._run_directory.path).identity[0])
         launcher = self._launcher_for(group)
         number = next(self._numbers)
         process = ProcessHandle(number, self._loop, launcher, self._run_directory, self._options, self._owner)
@@ -152,17 +156,7 @@ class Fleet:
         for launcher in self._launchers:
             if launcher.backends == group and not launcher.retired:
                 return launcher
-        self._run_directory.hold(sandbox_spec(self._options, group, self._run_directory.path).identity[0])
-        launcher = LauncherHandle(
-            self._loop,
-            group,
-            self._options,
-            self._run_directory,
-            self._broker_sockets,
-            on_end=self._launchers.remove,
-        )
-        self._launchers.append(launcher)
-        return launcher
+        return self.take(LauncherProcess.start(group, self._options, self._run_directory.path, self._broker_sockets))
 
     def _clean_after(self, process: ProcessHandle, attempts: int) -> None:
         """Do the launcher's work as well, which may have died before it did it."""

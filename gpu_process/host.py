@@ -6,14 +6,12 @@ of them one end of a socket pair, and learns how they end.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import logging
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -25,12 +23,12 @@ from gpu_process.event_loop import EventLoop
 from gpu_process.examination import Examination
 from gpu_process.exit_status import Death
 from gpu_process.fleet import Fleet, reap_all_but
+from gpu_process.launcher_process import LauncherProcess
 from gpu_process.process_handle import ProcessHandle
 from gpu_process.quotas import Quotas
 from gpu_process.renderers import Renderers
 from gpu_process.restart_policy import RestartPolicy
 from gpu_process.run_directory import RunDirectory
-from ipc import trace
 from ipc.channel import pair
 from ipc.generated.webnn.v1.session_pb2 import (
     Attacked,
@@ -55,8 +53,18 @@ class Host:
     """All processes of one user's run."""
 
     def __init__(
-        self, options: HostOptions, *, broker: Broker | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        options: HostOptions,
+        *,
+        broker: Broker | None = None,
+        run_directory: RunDirectory | None = None,
+        launcher: LauncherProcess | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Args:
+        run_directory: a new one where none is given.
+        launcher: one that runs already, with these options and that directory.
+        """
         self._options = options
         self._quotas = Quotas.of(options.quotas)
         self._broker = broker
@@ -67,10 +75,12 @@ class Host:
             charge_limit=options.charge_limit,
             clock=clock,
         )
-        self._run_directory = RunDirectory.choose()
+        self._run_directory = run_directory or RunDirectory.choose()
         self._numbers = itertools.count(1)
         sockets = [broker.hidden_path, broker.path] if broker else []
         self._fleet = Fleet(self._loop, options, self._run_directory, self._numbers, self, sockets)
+        if launcher is not None:
+            self._fleet.take(launcher)
         self._renderers = Renderers(self._loop, options, self._run_directory, self._numbers, self.attach)
         self._connections: set[Connection] = set()
         self._sessions: dict[int, Connection] = {}
@@ -193,7 +203,7 @@ class Host:
         sessions = sum(other.identity == connection.identity for other in self._sessions.values())
         if sessions >= self._quotas.renderer_sessions:
             return f"quota renderer_sessions: this renderer has {sessions} sessions already"
-        return self._policy.refusal("+".join(self._fleet.group_of(backend)), connection.identity)
+        return self._policy.refusal("+".join(self._options.group_of(backend)), connection.identity)
 
     def _grant(self, connection: Connection, backend: str, process: ProcessHandle) -> None:
         if not connection.is_open:
@@ -283,29 +293,3 @@ class Host:
 
 def _refuse(connection: Connection, reason: str) -> None:
     connection.answer(HostReply(session_refused=SessionRefused(reason=reason)))
-
-
-def main() -> int:
-    """`python -m gpu_process.host`, as its owner starts it; it ends with its control socket."""
-    parser = argparse.ArgumentParser(prog="python -m gpu_process.host", description=__doc__)
-    parser.add_argument("--control-fd", type=int, required=True, help="a Unix SOCK_SEQPACKET socket to the owner")
-    parser.add_argument("--options", default="{}", help="JSON, as ipc.options.HostOptions writes it")
-    arguments = parser.parse_args()
-    try:
-        options = HostOptions.from_json(arguments.options)
-        control = socket.socket(fileno=arguments.control_fd)
-        control.set_inheritable(False)
-        Quotas.of(options.quotas)
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
-    manners.settle(own_session=True)
-    manners.log_to_stderr(options.log_level)
-    trace.start(options.trace, trace.Role.HOST)
-    host = Host(options)
-    host.attach(control, os.getppid(), is_owner=True)
-    host.run()
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,16 +8,13 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Protocol
 
 from gpu_process.event_loop import EventLoop
-from gpu_process.run_directory import RunDirectory
+from gpu_process.launcher_process import LauncherProcess
 from gpu_process.stderr_tail import StderrTail
-from ipc.channel import ChannelClosed, MessageSocket, pair
+from ipc.channel import ChannelClosed, MessageSocket
 from ipc.generated.webnn.v1.launcher_pb2 import ForkGpuProcess, KillGpuProcess, LauncherReply, LauncherRequest
-from ipc.options import HostOptions
-from ipc.processes import python_command, python_environment
 
 _logger = logging.getLogger(__name__)
 
@@ -42,50 +39,16 @@ class LauncherHandle:
         retired: it forks no more: its address layout may be known, or it has ended.
     """
 
-    def __init__(
-        self,
-        loop: EventLoop,
-        backends: Sequence[str],
-        options: HostOptions,
-        run_directory: RunDirectory,
-        broker_sockets: Sequence[Path],
-        on_end: Callable[[LauncherHandle], None],
-    ) -> None:
-        self.backends = tuple(backends)
+    def __init__(self, loop: EventLoop, launcher: LauncherProcess, on_end: Callable[[LauncherHandle], None]) -> None:
+        self.backends = launcher.backends
         self.retired = False
         self._loop = loop
         self._on_end = on_end
         self._children: dict[int, Forkee] = {}
         self._failure = ""
-        with contextlib.ExitStack() as undo, contextlib.ExitStack() as temporary:
-            ours, theirs = pair()
-            undo.callback(ours.close)
-            temporary.callback(theirs.close)
-            self._stderr = StderrTail(loop, f"launcher of {', '.join(backends)}")
-            undo.callback(self._stderr.close)
-            temporary.callback(self._stderr.close_writer)
-            command = python_command(
-                "gpu_process.launcher",
-                f"--control-fd={theirs.fileno()}",
-                f"--host={os.getpid()}",
-                f"--backends={','.join(backends)}",
-                f"--options={options.to_json()}",
-                f"--run-directory={run_directory.path}",
-                *(f"--broker-socket={path}" for path in broker_sockets),
-            )
-            # OpenBLAS starts its threads when it is loaded, and threads do not survive a fork.
-            environment = {**python_environment(), "OPENBLAS_NUM_THREADS": "1"}
-            self._process = subprocess.Popen(
-                command,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=self._stderr.writer,
-                stderr=self._stderr.writer,
-                pass_fds=[theirs.fileno(), *options.descriptors],
-                start_new_session=True,
-            )
-            undo.pop_all()
-        self._control = MessageSocket(ours, LauncherReply, LauncherRequest)
+        self._process = launcher.process
+        self._stderr = StderrTail(loop, f"launcher of {', '.join(launcher.backends)}", launcher.stderr)
+        self._control = MessageSocket(launcher.control, LauncherReply, LauncherRequest)
         self._exit = os.pidfd_open(self._process.pid)
         loop.watch(self._control, self._hear)
         loop.watch(self._exit, self._reap)

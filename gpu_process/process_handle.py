@@ -6,6 +6,7 @@ import contextlib
 import enum
 import json
 import logging
+import os
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -121,12 +122,13 @@ class ProcessHandle:
             handover, their_handover = pair()
             undo.callback(handover.close)
             theirs.callback(their_handover.close)
-            self._stderr = StderrTail(loop, name)
+            reader, their_stderr = os.pipe()
+            theirs.callback(os.close, their_stderr)
+            self._stderr = StderrTail(loop, name, reader)
             undo.callback(self._stderr.close)
-            theirs.callback(self._stderr.close_writer)
             self._note = RunningNote.create()
             undo.callback(self._note.close)
-            ends = (their_control.fileno(), self._stderr.writer, self._note.descriptor, their_handover.fileno())
+            ends = (their_control.fileno(), their_stderr, self._note.descriptor, their_handover.fileno())
             launcher.fork(number, self, ends)
             undo.pop_all()
         self._control = MessageSocket(control, GpuReply, GpuRequest)

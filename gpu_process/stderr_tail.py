@@ -24,9 +24,9 @@ _logger = logging.getLogger(__name__)
 class StderrTail:
     """Reads one pipe. Whoever writes into it is not believed: what it says is escaped and cut."""
 
-    def __init__(self, loop: EventLoop, name: str) -> None:
-        """Makes the pipe; `name` says in the log whose it is."""
-        self._reader, self.writer = os.pipe()
+    def __init__(self, loop: EventLoop, name: str, reader: int) -> None:
+        """Takes over the pipe's reading end; `name` says in the log whose it is."""
+        self._reader = reader
         os.set_blocking(self._reader, False)
         self._loop = loop
         self._name = name
@@ -34,10 +34,6 @@ class StderrTail:
         self._line = b""
         self._lines = 0
         loop.watch(self._reader, self._read)
-
-    def close_writer(self) -> None:
-        """Once the child has its copy."""
-        os.close(self.writer)
 
     def last_words(self) -> str:
         """What it said last, escaped, lines separated by " | "; empty if nothing."""

@@ -327,6 +327,9 @@ SERVER_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
 """Of every gRPC server."""
 
 
+# gRPC is imported where it is used first: a host, which only passes sockets on, never does, and a renderer has better
+# things to do before its GPU process is on its way.
+
 interceptors: Final[list[grpc.StreamStreamClientInterceptor[Any, Any]]] = []
 """Of every gRPC channel that is opened from here on; for `ipc.faults`."""
 
@@ -337,9 +340,17 @@ def open_grpc_channel(address: str) -> grpc.Channel:
     Raises:
         ValueError: it names anything else; nothing here ever goes over a network.
     """
-    import grpc  # a fifth of a second that a host, which only passes sockets on, has no use for
+    import grpc
 
     if not address.startswith("unix:"):
         raise ValueError(f"address {address!r} is not that of a Unix domain socket")
     channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
     return grpc.intercept_channel(channel, *interceptors) if interceptors else channel
+
+
+def failure_of(call: Any) -> str:
+    """How a gRPC call that is over has failed, code and details; empty if it has not."""
+    import grpc
+
+    code: grpc.StatusCode = call.code()
+    return "" if code is grpc.StatusCode.OK else f"{code.name}: {call.details()}"

@@ -128,6 +128,10 @@ class HostOptions:
         """Which backends share a GPU process."""
         return (BACKEND_NAMES,) if self.one_process else tuple((name,) for name in BACKEND_NAMES)
 
+    def group_of(self, backend: str) -> tuple[str, ...]:
+        """The backends that share a GPU process with this one."""
+        return next(group for group in self.process_groups if backend in group)
+
 
 _FIELDS: Final = tuple(entry.name for entry in dataclasses.fields(HostOptions))
 

@@ -57,20 +57,26 @@ class HostConnection:
         hello = session_pb2.Hello(protocol_version=PROTOCOL_VERSION, role="renderer")
         self._watcher.soon(lambda: self._send(session_pb2.HostRequest(hello=hello)))
         self._watcher.watch(self._socket.fileno(), self._receive)
+        self._watcher.soon(_load_grpc)
 
     @classmethod
-    def start(cls, options: HostOptions) -> HostConnection:
+    def start(cls, options: HostOptions, prepare: str = "") -> HostConnection:
         """Start a host process.
+
+        Args:
+            prepare: the backend whose GPU process will be wanted first; empty if none will be for now.
 
         Raises:
             NotSupportedError: it can't be started.
         """
         ours, theirs = pair()
         with theirs:
-            arguments = ("--control-fd", str(theirs.fileno()), "--options", options.to_json())
+            arguments = ["--control-fd", str(theirs.fileno()), "--options", options.to_json()]
+            if prepare:
+                arguments += ["--prepare", prepare]
             try:
                 process = subprocess.Popen(
-                    python_command("gpu_process.host", *arguments),
+                    python_command("gpu_process.host_process", *arguments),
                     env=python_environment(),
                     stdin=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno(), *options.descriptors],
@@ -260,6 +266,11 @@ class HostConnection:
         self._requests.clear()
         for session in list(self._sessions.values()):
             session.end(reason)
+
+
+def _load_grpc() -> None:
+    """What sessions will need, while the host and the GPU process start: a tenth of a second."""
+    from ipc.generated.webnn.v1 import context_pb2_grpc  # noqa: F401
 
 
 def _close_all() -> None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 from ipc.errors import InvalidStateError, MLTypeError
 from ipc.generated.webnn.v1 import context_pb2
-from ipc.options import HostOptions, OptionsError
+from ipc.options import BACKEND_NAMES, HostOptions, OptionsError
 from ipc.timeline import CARRIERS
 from renderer._context import ContextCore
 from renderer._context_state import ContextOptions
@@ -122,14 +122,15 @@ class MLCore(Owned):
         return session.call(session.stub.CreateContext, request)
 
     async def _session(self, backend: str) -> Session:
-        connection = self._connect()
+        connection = self._connect(wanted=backend or self._options.backend)
         with self._lock:
             opening = self._sessions.get(backend)
             if opening is None or (opening.done() and _is_over(opening)):
                 opening = self._sessions[backend] = start(connection.open_session(backend))
         return await opening
 
-    def _connect(self) -> HostConnection:
+    def _connect(self, wanted: str = "") -> HostConnection:
+        """The host, started if need be; the GPU process of the backend `wanted` is started together with it."""
         self._check_process()
         with self._lock:
             if self._destroyed:
@@ -138,7 +139,9 @@ class MLCore(Owned):
                 if self._connection is not None:
                     self._connection.close()
                 if self._path is None:
-                    self._connection = HostConnection.start(self._options)
+                    # A name that is none is refused by the host, which knows how to say so.
+                    prepare = wanted if wanted in BACKEND_NAMES else ""
+                    self._connection = HostConnection.start(self._options, prepare)
                 else:
                     self._connection = HostConnection.attach(self._path)
             return self._connection

@@ -14,20 +14,19 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import grpc
-
 from ipc.channel import (
     PROTOCOL_VERSION,
     SESSION_METADATA,
     ChannelClosed,
     ChannelError,
     MessageSocket,
+    failure_of,
     new_token,
     open_grpc_channel,
 )
 from ipc.codec import decode_error
 from ipc.errors import InvalidStateError, NotSupportedError
-from ipc.generated.webnn.v1 import context_pb2_grpc, session_pb2
+from ipc.generated.webnn.v1 import session_pb2
 from ipc.shared_memory import Region, map_pool
 from ipc.timeline import RingParts
 from ipc.timeline.ring import RendererBells
@@ -37,6 +36,8 @@ from renderer._promises import Promise
 from renderer._watcher import Watcher
 
 if TYPE_CHECKING:
+    import grpc
+
     from ipc.generated.webnn.v1.context_pb2_grpc import WebNNStub
 
 logger = logging.getLogger(__name__)
@@ -105,11 +106,11 @@ class Session:
 
         def settle(rpc: Any) -> None:
             lane.leave()
-            if rpc.code() is grpc.StatusCode.OK:
-                self._settle(reply, rpc.result())
-            else:
-                self.fail(f"a call failed: {rpc.code().name}: {rpc.details()}")
+            if failure := failure_of(rpc):
+                self.fail(f"a call failed: {failure}")
                 self.lost.add_done_callback(reject)
+            else:
+                self._settle(reply, rpc.result())
 
         def begin() -> bool:
             if self.lost.done():
@@ -264,6 +265,8 @@ class Session:
             self._watcher.soon(lambda: self.granted.reject(error))
             return
         self.metadata = ((SESSION_METADATA, granted.secret),)
+        from ipc.generated.webnn.v1 import context_pb2_grpc
+
         self._channel = open_grpc_channel(granted.address)
         self.stub = context_pb2_grpc.WebNNStub(self._channel)  # type: ignore[no-untyped-call]
         hello = session_pb2.Hello(protocol_version=PROTOCOL_VERSION, role="renderer")

@@ -219,7 +219,7 @@ def owned_host(options: HostOptions) -> Iterator[OwnedHost]:
     ours, theirs = pair()
     with theirs:
         command = python_command(
-            "gpu_process.host", f"--control-fd={theirs.fileno()}", f"--options={options.to_json()}"
+            "gpu_process.host_process", f"--control-fd={theirs.fileno()}", f"--options={options.to_json()}"
         )
         process = subprocess.Popen(
             command,

@@ -13,8 +13,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import grpc
-
 from ipc import trace
 from ipc.channel import CONTEXT_METADATA
 from ipc.codec import CodecError, decode_error
@@ -318,6 +316,8 @@ class GrpcTimeline:
     # --- receiving: in a thread of its own ----------------------------------------------------------------------------
 
     def _receive(self) -> None:
+        import grpc
+
         try:
             for batch in self._call:
                 began, before = trace.now(), self._completed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import re
 import subprocess
@@ -48,7 +49,7 @@ class PeerProcess:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            env=python_environment(),
+            env=_environment(),
             pass_fds=descriptors,
         )
 
@@ -89,6 +90,20 @@ class PeerProcess:
         self._log.seek(0)
         lines = self._log.read()[-4000:].decode(errors="replace").strip().splitlines()
         return f": {lines[-1]}" if lines else ""
+
+
+def _environment() -> Mapping[str, str]:
+    """Modules are compiled once, as in every installation, and not at each start, whatever this process was told."""
+    environment = dict(python_environment())
+    if environment.pop("PYTHONDONTWRITEBYTECODE", ""):
+        environment["PYTHONPYCACHEPREFIX"] = _bytecode().name
+    return environment
+
+
+@functools.cache
+def _bytecode() -> tempfile.TemporaryDirectory[str]:
+    """Where compiled modules are while this process lives, if they may not be beside their sources."""
+    return tempfile.TemporaryDirectory(prefix="webnn-bytecode-")
 
 
 class Ours(PeerProcess):

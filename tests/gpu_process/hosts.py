@@ -120,12 +120,15 @@ class Client:
 class OwnedHost(Client):
     """A host that is a child of the test, which is its owner and renderer in one."""
 
-    def __init__(self, options: HostOptions, *, version: int = PROTOCOL_VERSION, **environment: str) -> None:
+    def __init__(
+        self, options: HostOptions, *, prepare: str = "", version: int = PROTOCOL_VERSION, **environment: str
+    ) -> None:
         ours, theirs = pair()
         with theirs:
-            command = python_command(
-                "gpu_process.host", f"--control-fd={theirs.fileno()}", f"--options={options.to_json()}"
-            )
+            arguments = [f"--control-fd={theirs.fileno()}", f"--options={options.to_json()}"]
+            if prepare:
+                arguments.append(f"--prepare={prepare}")
+            command = python_command("gpu_process.host_process", *arguments)
             self.process = subprocess.Popen(
                 command,
                 env={**python_environment(), **environment},

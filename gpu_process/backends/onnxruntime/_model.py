@@ -8,10 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from onnx.onnx_ml_pb2 import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
-
 from gpu_process.backends._interface import Array
 from gpu_process.backends.onnxruntime._lowering import INLINE_BYTES, Body, Node
+from gpu_process.backends.onnxruntime._messages import (
+    AttributeProto,
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    ValueInfoProto,
+)
 from gpu_process.backends.onnxruntime._segments import Segment
 from gpu_process.backends.onnxruntime._values import Value
 

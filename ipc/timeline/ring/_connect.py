@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import grpc
-
 from ipc import trace
-from ipc.channel import CONTEXT_METADATA
+from ipc.channel import CONTEXT_METADATA, failure_of
 from ipc.codec import CodecError, decode_error, parse
 from ipc.errors import MLError
 from ipc.generated.webnn.v1 import common_pb2, context_pb2, timeline_pb2
@@ -31,8 +29,8 @@ def connect_ring(
         request = context_pb2.DefineBindingsRequest(context=context, bindings=map(_definition, bindings))
 
         def settle(call: Any) -> None:
-            if call.code() is not grpc.StatusCode.OK:
-                broken(f"bindings were refused: {call.code().name}: {call.details()}")
+            if failure := failure_of(call):
+                broken(f"bindings were refused: {failure}")
             elif call.result().HasField("error"):
                 broken(f"bindings were refused: {call.result().error.message}")
             else:
