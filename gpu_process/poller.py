@@ -19,6 +19,7 @@ from gpu_process.poller_limits import MAX_HELD_UP, MAX_IDLE
 from gpu_process.ring import RingServer
 from ipc.timeline.ring.bells import give_way, make_fence
 from ipc.timeline.ring.ends import Fence
+from ipc.timeline.ring.polling import Polling
 from ipc.verdicts import BadMessage
 
 
@@ -31,7 +32,7 @@ class Poller:
             spin: seconds to poll before sleeping; 0 sleeps at once.
             guarded: runs a function, and ends the process if it raises.
         """
-        self._spin = int(spin * 1e9)
+        self._polling = Polling(int(spin * 1e9), waits_for_answers=False, give_way=give_way, clock=time.monotonic_ns)
         self._guarded = guarded
         self._fence: Fence = make_fence()
         self._lock = threading.Lock()  # guards all below
@@ -100,7 +101,8 @@ class Poller:
             return True
 
     def _lead(self, me: int) -> None:
-        spin_until = 0
+        polling = self._polling
+        rounds = polling.rounds()
         while not self._stopping:
             found = False
             for server in self._servers:
@@ -109,12 +111,8 @@ class Poller:
                     if self._leader != me:
                         return
                     found = True
-            if found:
-                spin_until = time.monotonic_ns() + self._spin
-            elif time.monotonic_ns() < spin_until:
-                give_way()
-            elif self._sleep():
-                spin_until = time.monotonic_ns() + self._spin
+            if found or (not next(rounds, False) and self._sleep()):
+                rounds = polling.rounds()
 
     def _has_work(self, server: RingServer) -> bool:
         # With `in`: asking a Counter for what it has not would be slower, and this is asked all the time.

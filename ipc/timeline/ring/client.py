@@ -9,6 +9,7 @@ that could not be published yet) there is a thread for it, started when it is fi
 from __future__ import annotations
 
 import logging
+import math
 import select
 import threading
 import time
@@ -24,6 +25,7 @@ from ipc.timeline.limits import MAX_DEFINITIONS
 from ipc.timeline.ring.bells import RendererBells, eventfd_bell, give_way, make_fence
 from ipc.timeline.ring.core import DecodeError, PendingRead, RingCore
 from ipc.timeline.ring.ends import RendererEnd, RingError
+from ipc.timeline.ring.polling import Polling
 
 _logger = logging.getLogger(__name__)
 
@@ -94,7 +96,8 @@ class RingTimeline:
         self._bells = parts.bells
         self._define = define
         self._broken = broken
-        self._spin = int(spin * 1e9)
+        self._polls = spin > 0
+        self._polling = Polling(int(spin * 1e9), waits_for_answers=True, give_way=give_way, clock=time.monotonic_ns)
         self._end = RendererEnd(parts.region.memory.data, eventfd_bell(parts.bells.doorbell), make_fence())
         self._core = RingCore(self._end, decode_error)
         self._lock = threading.Lock()  # guards core and end, and makes the order
@@ -228,7 +231,7 @@ class RingTimeline:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         peek, sequence = self._end.peek, read.sequence
-        if peek() < sequence and self._spin:
+        if peek() < sequence and self._polls:
             self._poll_for(sequence, deadline)
         if peek() >= sequence or self._core.waiting:
             with self._lock:
@@ -263,12 +266,11 @@ class RingTimeline:
     # --- waiting ------------------------------------------------------------------------------------------------------
 
     def _poll_for(self, sequence: int, deadline: float | None) -> None:
-        peek, core, now = self._end.peek, self._core, time.monotonic_ns
-        until = now() + self._spin
-        if deadline is not None:
-            until = min(until, int(deadline * 1e9))
-        while peek() < sequence and now() < until:
-            give_way()
+        peek, core = self._end.peek, self._core
+        until = math.inf if deadline is None else deadline * 1e9
+        for _ in self._polling.rounds(until):
+            if peek() >= sequence:
+                return
             if core.waiting:
                 with self._lock:
                     self._advance()

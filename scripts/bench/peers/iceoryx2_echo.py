@@ -49,15 +49,18 @@ class _Ends:
 def _echo(name: str) -> None:
     ends = _Ends(name, is_echo=True)
     print("ready", flush=True)
-    while number := ends.receive():
-        ends.send(number)
+    for _ in sys.stdin:  # a line wakes it, and the number 0 sends it back to sleep: others are measured meanwhile
+        while number := ends.receive():
+            ends.send(number)
 
 
 class _Client:
     def __init__(self) -> None:
         name = f"webnn-sim/{os.getpid()}"
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "scripts.bench.peers.iceoryx2_echo", name], stdout=subprocess.PIPE
+            [sys.executable, "-P", "-m", "scripts.bench.peers.iceoryx2_echo", name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         assert self._process.stdout is not None
         self._process.stdout.readline()
@@ -66,20 +69,27 @@ class _Client:
 
     def echo(self, calls: int) -> dict[str, Any]:
         """Round trips of 64 bytes."""
-        us = []
-        for _ in range(calls):
-            self._number += 1
-            start = time.perf_counter_ns()
-            self._ends.send(self._number)
-            came = self._ends.receive()
-            us.append((time.perf_counter_ns() - start) / 1e3)
-            if came != self._number:
-                raise RuntimeError(f"message {came} came back instead of {self._number}")
-        return {"us": us, "version": "0.10"}
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+        self._process.stdin.flush()
+        try:
+            self._there_and_back()  # it is awake now
+            return {"us": [self._there_and_back() for _ in range(calls)], "version": "0.10"}
+        finally:
+            self._ends.send(0)
+
+    def _there_and_back(self) -> float:
+        self._number += 1
+        start = time.perf_counter_ns()
+        self._ends.send(self._number)
+        came = self._ends.receive()
+        us = (time.perf_counter_ns() - start) / 1e3
+        if came != self._number:
+            raise RuntimeError(f"message {came} came back instead of {self._number}")
+        return us
 
     def close(self) -> None:
-        self._ends.send(0)
-        self._process.wait(5)
+        self._process.communicate(timeout=5)
 
 
 if __name__ == "__main__":
