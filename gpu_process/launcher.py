@@ -255,6 +255,7 @@ def main() -> int:
     control = MessageSocket(socket.socket(fileno=arguments.control_fd), LauncherRequest, LauncherReply)
     trace.start(arguments.options.trace, trace.Role.LAUNCHER)
     backends = arguments.backends.split(",")
+    gc.disable()  # what is imported stays; looking through it again and again finds nothing
     try:
         with trace.stage(trace.Stage.START):
             _import(backends, arguments.options)
@@ -268,6 +269,7 @@ def main() -> int:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     gc.collect()
     gc.freeze()  # or the first collection of each child would copy what they share
+    gc.enable()
     try:
         Launcher(control, backends, RunDirectory(arguments.run_directory), arguments.options).run()
     finally:
