@@ -5,17 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gpu_process.backends import BackendError, Binding, CompiledGraph
 from gpu_process.tensors import Tensor
-from gpu_process.tracing import TimedBinding
-from ipc import trace
 from ipc.descriptors import Descriptor
 from ipc.errors import OperationError
-
-if TYPE_CHECKING:
-    from gpu_process.scheduler import Scheduler
 
 LONG: Final = 250_000
 """Nanoseconds of a run for which others are not kept waiting: ten times what it costs to let them go on."""
@@ -100,34 +95,3 @@ class BoundGraph:
     def _poison(self, failure: OperationError) -> None:
         for tensor, _, _ in self.outputs:
             tensor.failure = failure
-
-
-class TracedGraph(BoundGraph):
-    """The same in a process that is traced."""
-
-    __slots__ = ("_key", "_scheduler")
-
-    def __init__(
-        self,
-        graph: GraphObject,
-        inputs: Mapping[str, Tensor],
-        outputs: Mapping[str, Tensor],
-        scheduler: Scheduler,
-        key: int,
-    ) -> None:
-        super().__init__(graph, inputs, outputs)
-        self._scheduler = scheduler
-        self._key = key
-
-    def run(self) -> None:
-        began = trace.now()
-        super().run()
-        bound, recorder = self._bound, trace.recorder
-        if isinstance(bound, TimedBinding) and recorder is not None and bound.began >= began:
-            sequence = self._scheduler.done + 1
-            recorder.span(trace.Stage.COPY_IN, began, self._key, sequence, ended=bound.began)
-            recorder.span(trace.Stage.RUN, bound.began, self._key, sequence, ended=bound.ended)
-            recorder.span(trace.Stage.COPY_OUT, bound.ended, self._key, sequence)
-
-    def _bind(self) -> Binding:
-        return TimedBinding(super()._bind())

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from gpu_process.bound_graph import LONG, BoundGraph, TracedGraph
+from gpu_process.bound_graph import LONG, BoundGraph
 from gpu_process.tensors import ConstantTensor, Tensor
+from gpu_process.tracing import TracedGraph
 from ipc import trace
 from ipc.descriptors import Descriptor
 from ipc.shared_memory import Bytes

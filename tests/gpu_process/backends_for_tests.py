@@ -15,7 +15,7 @@ Meddle = Callable[[Graph], None]
 
 
 class MeddlingBackend:
-    """The reference, with something in front of each run and each compilation."""
+    """The reference, with something in front of each run and each compilation, and after each run."""
 
     def __init__(
         self,
@@ -28,6 +28,7 @@ class MeddlingBackend:
         self.name = "reference"
         self.version = self._reference.version
         self.before_run = before_run
+        self.after_run: Meddle = lambda graph: None
         self.before_compile = before_compile
         self.in_place = in_place
         self.on_close: Callable[[], object] = lambda: None
@@ -71,6 +72,7 @@ class _MeddledBinding:
         self.backend.runs += 1
         self.backend.before_run(self.graph)
         self.binding.run()
+        self.backend.after_run(self.graph)
 
 
 class FailingBackend(MeddlingBackend):

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from ipc.descriptors import DataType, Descriptor
-from ipc.errors import InvalidStateError
+from ipc.errors import InvalidStateError, OperationError
 from ipc.generated.webnn.v1 import timeline_pb2
+from ipc.graph import Graph
 from ipc.timeline.limits import CHUNK_BYTES, MAX_BINDINGS, MAX_COMMANDS
 from ipc.verdicts import BadMessageReason as Reason
 from tests.gpu_process.backends_for_tests import MeddlingBackend
@@ -274,23 +275,41 @@ def test_the_end_of_the_stream_is_the_end_of_the_context(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(("in_place", "allowed"), [(True, True), (True, False), (False, True)])
+@pytest.mark.parametrize("end", ["input", "output"])
 def test_a_graph_uses_shared_memory_only_where_it_and_the_service_allow_it(
-    tmp_path: Path, in_place: bool, allowed: bool
+    tmp_path: Path, in_place: bool, allowed: bool, end: str
 ) -> None:
-    seen: list[float] = []
     backend = MeddlingBackend(in_place=in_place)
     with running(tmp_path, backend, in_place=allowed) as rig:
         context = rig.renderer().context()
         timeline = context.connect()
         graph = context.build(unary("identity"))
         source, target = context.tensor(), context.tensor()
-        backend.before_run = lambda graph: _scribble(source.slot)
+        if end == "input":
+            backend.before_run = lambda graph: _scribble(source.slot)
+        else:
+            backend.after_run = lambda graph: _scribble(target.slot)
         timeline.write(source, memoryview(np.ones(FLOAT.shape, np.float32)).cast("B"))
         timeline.dispatch(graph, {"x": source}, {"y": target})
-        seen.append(float(as_floats(timeline.read(target).result(SECONDS))[0, 0]))
+        seen = float(as_floats(timeline.read(target).result(SECONDS))[0, 0])
         timeline.fail(InvalidStateError("over"))
     # What the renderer changes while the graph runs is seen exactly where it may be.
-    assert seen == [9.0 if in_place and allowed else 1.0]
+    assert seen == (9.0 if in_place and allowed else 1.0)
+
+
+def test_memory_that_runs_out_in_a_dispatch_poisons_its_outputs(tmp_path: Path) -> None:
+    def runs_out(graph: Graph) -> None:
+        raise MemoryError("no room for scratch")
+
+    with running(tmp_path, MeddlingBackend(before_run=runs_out)) as rig:
+        context = rig.renderer().context()
+        timeline = context.connect()
+        source, target = context.tensor(), context.tensor()
+        timeline.write(source, memoryview(bytes(FLOAT.byte_length)))
+        timeline.dispatch(context.build(unary("identity")), {"x": source}, {"y": target})
+        with pytest.raises(OperationError, match="dispatch: out of memory: no room for scratch"):
+            timeline.read(target).result(SECONDS)
+        timeline.fail(InvalidStateError("over"))
 
 
 def _scribble(slot: memoryview | None) -> None:

@@ -13,7 +13,7 @@ from gpu_process.estimates import graph_macs, intermediate_bytes
 from gpu_process.quotas import Quotas
 from gpu_process.validation import check_cost, check_graph_quotas, validate_graph
 from ipc.codec import decode_graph, encode_graph
-from ipc.descriptors import FLOATS, DataType, Descriptor
+from ipc.descriptors import ANY, FLOATS, DataType, Descriptor
 from ipc.errors import QuotaExceededError
 from ipc.graph import ConstantSource, Graph, Operation
 from ipc.limits import SupportLimits, TensorLimits
@@ -185,6 +185,24 @@ def test_what_the_backend_does_not_support_is_refused() -> None:
     for operators in (without, limited):
         with pytest.raises(BadMessage, match="operator_rule"):
             _validate(_right(), replace(LIMITS, operators=operators))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "reason"),
+    [
+        ("input", Reason.UNSUPPORTED_INPUT),
+        ("constant", Reason.UNSUPPORTED_CONSTANT),
+        ("output", Reason.UNSUPPORTED_OUTPUT),
+    ],
+)
+@pytest.mark.parametrize(("lowest", "highest"), [(0, 1), (3, 8)])
+def test_a_tensor_of_a_rank_that_the_context_does_not_support_is_refused(
+    tensors: str, reason: BadMessageReason, lowest: int, highest: int
+) -> None:
+    narrow = {tensors: TensorLimits(ANY, lowest, highest)}
+    with pytest.raises(BadMessage, match=reason.value):
+        _validate(_right(), replace(LIMITS, **narrow))
+    _validate(_right(), replace(LIMITS, **{tensors: TensorLimits(ANY, 1, 2)}))
 
 
 @pytest.mark.parametrize(
