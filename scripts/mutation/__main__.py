@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from scripts.mutation import equivalents
-from scripts.mutation.campaign import Finding, try_out
-from scripts.mutation.laboratory import Outcome
-from scripts.mutation.mutants import mutants_of
+from scripts.mutation.campaign import Campaign, Finding
+from scripts.mutation.laboratory import Outcome, copy_tree
+from scripts.mutation.mutants import Mutant, mutants_of
 from scripts.mutation.targets import targets
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -27,24 +27,32 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 def main() -> int:
     arguments = _parser().parse_args()
+    with tempfile.TemporaryDirectory(prefix="webnn-mutation-") as folder:
+        tree = Path(folder) / "tree"
+        copy_tree(_ROOT, tree)  # as it is now, whoever goes on to work on it
+        return _run(arguments, tree, Path(folder))
+
+
+def _run(arguments: argparse.Namespace, tree: Path, folder: Path) -> int:
     chosen = {
-        path: tests[:1] if arguments.quick else tests
-        for path, tests in targets(_ROOT).items()
+        path: tests
+        for path, tests in targets(tree).items()
         if not arguments.only or any(only in path for only in arguments.only)
     }
-    mutants = [mutant for path in chosen for mutant in mutants_of(_ROOT, path)]
-    listed = equivalents.load()
+    mutants = [mutant for path in chosen for mutant in mutants_of(tree, path)]
     if arguments.list:
         print(*mutants, sep="\n")
         return 0
-    judged = [mutant for mutant in mutants if not any(entry.matches(mutant) for entry in listed)]
+    listed = equivalents.load()
+    alike = {mutant for mutant in mutants if any(entry.matches(mutant) for entry in listed)}
+    judged = [mutant for mutant in mutants if mutant not in alike]
     if arguments.again:
         earlier = {_identity(it) for it in json.loads(arguments.again.read_text())["survivors"]}
         judged = [mutant for mutant in judged if _identity(asdict(mutant)) in earlier]
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="webnn-mutation-") as folder:
-        findings = _told(try_out(_ROOT, judged, chosen, Path(folder), arguments.jobs), len(judged))
-    report = _report(findings, len(mutants) - len(judged), time.monotonic() - began)
+    campaign = Campaign(tree, chosen, folder, jobs=arguments.jobs, quick=arguments.quick)
+    findings = _told(campaign.try_out(judged), len(judged))
+    report = _report(findings, alike, time.monotonic() - began)
     if not arguments.only and not arguments.again:
         report["stale"] = [asdict(entry) for entry in equivalents.stale(listed, mutants)]
     _show(report)
@@ -70,20 +78,25 @@ def _told(findings: Iterable[Finding], total: int) -> list[Finding]:
     return told
 
 
-def _report(findings: list[Finding], equivalent: int, seconds: float) -> dict[str, Any]:
+def _report(findings: list[Finding], alike: set[Mutant], seconds: float) -> dict[str, Any]:
     survivors = sorted(it.mutant for it in findings if it.outcome is Outcome.SURVIVED)
-    by_module: dict[str, dict[str, int]] = {}
-    for finding in findings:
-        counts = by_module.setdefault(finding.mutant.path, dict.fromkeys(Outcome, 0))
-        counts[finding.outcome] += 1
+    paths = sorted({it.path for it in alike} | {it.mutant.path for it in findings})
+    modules = {
+        path: {
+            "noticed": sum(it.mutant.path == path and it.outcome is not Outcome.SURVIVED for it in findings),
+            "survived": sum(it.path == path for it in survivors),
+            "equivalent": sum(it.path == path for it in alike),
+        }
+        for path in paths
+    }
     noticed = len(findings) - len(survivors)
     return {
-        "mutants": len(findings) + equivalent,
+        "mutants": len(findings) + len(alike),
         "noticed": noticed,
-        "equivalent": equivalent,
+        "equivalent": len(alike),
         "score": round(noticed / len(findings), 4) if findings else 1.0,
         "seconds": round(seconds),
-        "modules": dict(sorted(by_module.items())),
+        "modules": modules,
         "survivors": [{**asdict(it), "shown": str(it)} for it in survivors],
     }
 
@@ -91,8 +104,8 @@ def _report(findings: list[Finding], equivalent: int, seconds: float) -> dict[st
 def _show(report: dict[str, Any]) -> None:
     print()
     for path, counts in report["modules"].items():
-        noticed = counts[Outcome.KILLED] + counts[Outcome.HUNG]
-        print(f"{path:45} {noticed:4} of {noticed + counts[Outcome.SURVIVED]:4} noticed")
+        alike = f", {counts['equivalent']} equivalent" if counts["equivalent"] else ""
+        print(f"{path:45} {counts['noticed']:4} of {counts['noticed'] + counts['survived']:4} noticed{alike}")
     for survivor in report["survivors"]:
         print(f"survived: {survivor['shown']}")
     for entry in report.get("stale", []):
@@ -109,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", action="append", metavar="MODULE", help="modules whose path has this in it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there as well")
     parser.add_argument("--again", type=Path, metavar="FILE", help="try only what survived in an earlier report")
-    parser.add_argument("--quick", action="store_true", help="try only the first group of each module's tests")
+    parser.add_argument("--quick", action="store_true", help="try only some of the tests that run a mutant's lines")
     parser.add_argument("--list", action="store_true", help="name the mutants and stop")
     return parser
 
