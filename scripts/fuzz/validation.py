@@ -216,9 +216,9 @@ def _place(graph: Graph, rule: str) -> str:
 
 
 def _agree(graph: Graph, limits: SupportLimits, ours: str, reason: str, field: str) -> bool:
-    if reason == BadMessageReason.INVALID_DESCRIPTOR:
-        # The size of each operand is looked at while decoding, before any rule; a renderer makes no such operand.
-        return any(descriptor.problem(limits.max_tensor_byte_length) for descriptor in graph.operands)
+    if any(descriptor.problem(limits.max_tensor_byte_length) for descriptor in graph.operands):
+        # Looked at while decoding, before any rule; a renderer makes no such operand.
+        return reason == BadMessageReason.INVALID_DESCRIPTOR
     if reason == BadMessageReason.ATTRIBUTE_NOT_CAST:
         # Asked before the rules: a fraction that was cast to an integer type travels as a float.
         return ours.endswith(".data_type")

@@ -18,7 +18,8 @@ class ContextProgram:
     """What one context is used for, one operation after the other.
 
     Operations: `tensor t`, `graph g inputs addend fails`, `write t value`, `dispatch g inputs output`, `read t`,
-    `destroy_tensor t`, `destroy_graph g`, `wait`.
+    `destroy_tensor t`, `destroy_graph g`; for the reads so far, `wait`, `share` (threads wait, and watch) or
+    `callback` (somebody is told).
     """
 
     carrier: str
@@ -89,6 +90,7 @@ def _frozen(value: Any) -> Any:
 # --- making them ------------------------------------------------------------------------------------------------------
 
 _MOST_OPERATIONS: Final = 14
+_WORDS: Final = (*("write",) * 2, *("dispatch",) * 3, *("read",) * 3, *("other",) * 2)
 
 
 def random_case(random: Random) -> SimulationCase:
@@ -117,7 +119,7 @@ def random_operations(random: Random, count: int) -> tuple[Operation, ...]:
     tensors, graphs = [0, 1], {0: 1}
     made = 2
     for _ in range(count):
-        match random.choice(("write", "write", "dispatch", "dispatch", "dispatch", "read", "read", "read", "other")):
+        match random.choice(_WORDS):
             case "write":
                 operations.append(("write", random.choice(tensors), random.randint(-9, 99)))
             case "dispatch" if graphs:
@@ -127,6 +129,8 @@ def random_operations(random: Random, count: int) -> tuple[Operation, ...]:
                     operations.append(("dispatch", graph, tuple(inputs), output))
             case "read":
                 operations.append(("read", random.choice(tensors)))
+                if random.random() < 0.2:
+                    operations.append((random.choice(("share", "callback")),))
             case "other":
                 match random.randrange(5):
                     case 0:
@@ -135,6 +139,10 @@ def random_operations(random: Random, count: int) -> tuple[Operation, ...]:
                         made += 1
                     case 1 if len(tensors) > 2:
                         operations.append(("destroy_tensor", tensors.pop(random.randrange(len(tensors)))))
+                        if random.random() < 0.5:  # what comes into its place is new: zero
+                            operations += (("tensor", made), ("read", made))
+                            tensors.append(made)
+                            made += 1
                     case 2:
                         graphs[made] = random.randint(1, 2)
                         fails = random.random() < 0.25

@@ -11,9 +11,12 @@ from scripts.fuzz.mode import CoverageKey, Mode, Problem, Verdict
 from scripts.fuzz.simulation.case import CARRIERS, ContextProgram, SimulationCase, random_case, smaller_cases
 from scripts.fuzz.simulation.simulate import simulate
 
-_EXHAUSTIVE_SHARE = 0.01
+_EXHAUSTIVE_SHARE = 0.005
 _SCHEDULES = 400  # of one small program, at most
-_STEPS = ("tensor", "graph", "write", "dispatch", "read", "destroy_tensor", "destroy_graph", "wait")
+_STEPS = (
+    *("tensor", "graph", "write", "dispatch", "read", "destroy_tensor", "destroy_graph"),
+    *("wait", "share", "callback"),
+)
 _ENDINGS = ("crash", "disconnect", "host_ends", "destroy")
 
 

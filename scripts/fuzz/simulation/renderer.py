@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from google.protobuf.message import Message
@@ -31,7 +32,7 @@ from scripts.fuzz.simulation.case import ContextProgram
 from scripts.fuzz.simulation.case import Operation as Step
 from scripts.fuzz.simulation.model import ModelContext, ModelGraph, Value
 from scripts.fuzz.simulation.wires import Stub, WireError, Wires
-from scripts.fuzz.simulation.world import World
+from scripts.fuzz.simulation.world import Task, World
 
 _SECONDS = 20.0
 _GONE = (ChannelClosed, ChannelError, ValueError)  # closed by the other end, or by another task of ours
@@ -178,6 +179,7 @@ class SimulatedContext:
         self._tensors: dict[int, ClientTensor] = {}
         self._graphs: dict[int, tuple[bytes, ModelGraph]] = {}
         self._reads: list[tuple[int, Any, Value]] = []
+        self._waiters: list[Task] = []
         self._open: TimelineClient | None = None
 
     def run(self) -> None:
@@ -267,6 +269,10 @@ class SimulatedContext:
                 self._timeline.destroy_graph(self._graphs.pop(graph)[0])
             case ("wait",):
                 self._settle()
+            case ("share",):
+                self._share()
+            case ("callback",):
+                self._call_back()
             case _:
                 raise AssertionError(step)
 
@@ -299,12 +305,44 @@ class SimulatedContext:
 
     def _settle(self) -> None:
         """Wait for all reads so far, and compare."""
-        for tensor, handle, expected in self._reads:
-            if not carriers.wait(self._world, handle):
-                self._complain(f"the read of tensor {tensor} does not end")
-                continue
-            self._compare(tensor, handle, expected)
+        for read in self._reads:
+            self._await(*read)
         self._reads.clear()
+        self._world.wait_for(lambda: all(waiter.done for waiter in self._waiters))
+
+    def _share(self) -> None:
+        """Have each read so far waited for by a thread of its own and watched by another, while this one goes on."""
+        for read in self._reads:
+            self._waiters.append(self._world.spawn("waiter", partial(self._await, *read)))
+            self._waiters.append(self._world.spawn("watcher", partial(self._watch, *read)))
+        self._reads.clear()
+
+    def _call_back(self) -> None:
+        """Have somebody told when each read so far is over, and wait for nothing but that."""
+        for tensor, handle, expected in self._reads:
+            told: list[Any] = []
+            handle.add_done_callback(told.append)
+            self._waiters.append(
+                self._world.spawn("called back", partial(self._await_call, told, tensor, handle, expected))
+            )
+        self._reads.clear()
+
+    def _await(self, tensor: int, handle: Any, expected: Value) -> None:
+        if carriers.wait(self._world, handle):
+            self._compare(tensor, handle, expected)
+        else:
+            self._complain(f"the read of tensor {tensor} does not end")
+
+    def _watch(self, tensor: int, handle: Any, expected: Value) -> None:
+        """Compare as soon as it says that it is done."""
+        if self._world.wait_for(handle.done, _SECONDS):
+            self._compare(tensor, handle, expected)
+
+    def _await_call(self, told: list[Any], tensor: int, handle: Any, expected: Value) -> None:
+        if self._world.wait_for(lambda: told, _SECONDS):
+            self._compare(tensor, handle, expected)
+        else:
+            self._complain(f"nobody was called back for the read of tensor {tensor}")
 
     def _compare(self, tensor: int, handle: Any, expected: Value) -> None:
         try:

@@ -7,6 +7,7 @@ import logging
 import socket
 import sys
 import tempfile
+import traceback
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
@@ -114,7 +115,9 @@ class _Service(GpuService):
 
     def adopt_session(self, number: int, sock: socket.socket) -> None:
         super().adopt_session(number, sock)
-        self.sessions_ever.append(self._sessions[number])
+        adopted = self._sessions.get(number)
+        if adopted is not None:  # it may have ended meanwhile
+            self.sessions_ever.append(adopted)
 
     def cut(self) -> None:
         """As the kernel does when a process dies: its sockets are closed."""
@@ -242,11 +245,12 @@ class _Run:
         except Stuck as stuck:
             return self._violation("deadlock", str(stuck))
         if self._world.now - began > _SECONDS:
-            return self._violation("hang", f"it took {self._world.now - began:.0f} s of the clock")
+            took = f"it took {self._world.now - began:.0f} s of the clock"
+            return self._violation("hang", "; ".join([took, *self._complaints]))
         for task in self._world.failures:
-            if not self._complaints:
-                raise RuntimeError(f"{task} failed") from task.error
-            return self._violation("error", f"{task}: {task.error!r}; {'; '.join(self._complaints)}")
+            assert task.error is not None
+            self._world.log += traceback.format_exception(task.error)
+            return self._violation("error", "; ".join([f"{task}: {task.error!r}", *self._complaints]))
         accused = [f"accused of a bad message: {reason}" for reason in self._wires.accused]
         complaints = [*self._complaints, *self._backend.complaints, *accused]
         if complaints:

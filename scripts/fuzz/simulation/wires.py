@@ -66,7 +66,8 @@ class WireCall:
         if code is grpc.StatusCode.FAILED_PRECONDITION:
             self._accused.append(details)
         self.end(code, details)
-        raise _Aborted
+        if not self._world.closing:  # what is unwound goes on to its end
+            raise _Aborted
 
     def is_active(self) -> bool:
         return self.status is None

@@ -94,6 +94,7 @@ class World:
         self._main = threading.Lock()
         self._main.acquire()
         self._points = 0
+        self._choosing = False
         self._stuck: Stuck | None = None
         self._last_moved = ""
 
@@ -202,6 +203,13 @@ class World:
 
     def _choose(self, *, forced: bool) -> Task | None:
         """Who moves next; None where nobody can: all have ended, or it is stuck."""
+        self._choosing = True  # what a task waits for can be a question to the product, whose lines are no points then
+        try:
+            return self._chosen(forced=forced)
+        finally:
+            self._choosing = False
+
+    def _chosen(self, *, forced: bool) -> Task | None:
         self._points += 1
         if self._points > _MAX_POINTS:
             self._stuck = Stuck(f"no end after {_MAX_POINTS} points: {self._state()}")
@@ -254,7 +262,7 @@ class World:
 
     def _line(self, frame: FrameType, event: str, argument: object) -> Any:
         del frame, argument
-        if event == "line" and not self.closing and self.choices.flip():
+        if event == "line" and not (self.closing or self._choosing) and self.choices.flip():
             self.point()
         return self._line
 

@@ -26,7 +26,8 @@ from scripts.fuzz.wire.handles import HANDLES
 from scripts.fuzz.wire.mutators import garbled, mutated
 
 CONTEXT, TENSOR_A, TENSOR_B, PLAIN, CONSTANT, GRAPH, REGION = (
-    f"\x00fuzz token {name:<5}".encode()[:16] for name in "CABPKGR"
+    b"\x00fuzz token " + name + b"\xff\xff\xff"  # no end that the next byte of a message could complete
+    for name in (b"C", b"A", b"B", b"P", b"K", b"G", b"R")
 )
 PLACEHOLDERS = {
     "context": CONTEXT,

@@ -9,6 +9,9 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from ipc.channel import TOKEN_BYTES
+from ipc.verdicts import BadMessageReason
+
 _INTEGERS = (0, 1, 2, 7, 8, 255, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1)
 _REALS = (0.0, -0.0, 1.0, float("nan"), float("inf"), float("-inf"), 1e308, 5e-324, -1.0)
 _TEXTS = ("", "x", "input", "\x00", "\u202e", "a" * 1025, "a" * 100_000, "../../x", "%n%s", "\U0001f600" * 300)
@@ -32,7 +35,7 @@ def mutated(message: Message, random: Random) -> tuple[bytes, str]:
     if random.random() < 0.08:
         part = random.choice(_parts(changed))
         part.MergeFromString(random.choice(_UNKNOWN_FIELDS))
-        return changed.SerializeToString(), "unknown_field"
+        return changed.SerializeToString(), BadMessageReason.UNKNOWN_FIELD.value
     if random.random() < 0.1:
         return _twice(changed, random), ""
     places = _places(changed)
@@ -46,8 +49,17 @@ def mutated(message: Message, random: Random) -> tuple[bytes, str]:
     elif random.random() < 0.15:
         part.ClearField(field.name)
     else:
-        setattr(part, field.name, _other(getattr(part, field.name), field, random))
+        value = getattr(part, field.name)
+        other = _other(value, field, random)
+        setattr(part, field.name, other)
+        return changed.SerializeToString(), _reason(value, other)
     return changed.SerializeToString(), ""
+
+
+def _reason(value: Any, other: Any) -> str:
+    """What must be said of another value, where that follows from its form alone: a token has its length."""
+    was_token = isinstance(value, bytes) and len(value) == TOKEN_BYTES
+    return BadMessageReason.INVALID_TOKEN.value if was_token and len(other) != TOKEN_BYTES else ""
 
 
 def garbled(data: bytes, random: Random) -> bytes:
