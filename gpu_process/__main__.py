@@ -141,23 +141,52 @@ def _parser() -> argparse.ArgumentParser:
         help=f"start it ahead; may be given again, the first is the default of sessions ({_DEFAULTS.backend})",
     )
     parser.add_argument(
-        "--backends", choices=("each", "all"), default="each", help="one GPU process for each backend, or one for all"
+        "--backends",
+        choices=("each", "all"),
+        default="each",
+        help="one GPU process for each backend, or one for all (%(default)s)",
     )
-    parser.add_argument("--isolate", action="store_true", default=None, help="a GPU process for every renderer")
-    parser.add_argument("--sandbox", choices=CHOICES["sandbox"], help=f"how much is demanded ({_DEFAULTS.sandbox})")
+    parser.add_argument(
+        "--isolate", action="store_true", default=None, help="a GPU process of its own for every renderer"
+    )
+    parser.add_argument(
+        "--sandbox", choices=CHOICES["sandbox"], help=f"how confined GPU processes must be ({_DEFAULTS.sandbox})"
+    )
     parser.add_argument(
         "--sandbox-mode",
         choices=CHOICES["sandbox_mode"],
-        help=f"what becomes of system calls that are not allowed ({_DEFAULTS.sandbox_mode})",
+        help=f"what becomes of system calls that the sandbox does not allow ({_DEFAULTS.sandbox_mode})",
     )
-    parser.add_argument("--threads", type=int, help=f"per graph; 0: the backend chooses ({_DEFAULTS.threads})")
-    parser.add_argument("--tensor-memory", choices=CHOICES["tensor_memory"], help=f"({_DEFAULTS.tensor_memory})")
-    parser.add_argument("--quota", action="append", default=[], metavar="NAME=NUMBER", help="a limit of each session")
-    parser.add_argument("--preload", action="append", default=[], metavar="MODULE", help="registers operators")
-    parser.add_argument("--start-timeout", type=float, metavar="SECONDS", help=f"({_DEFAULTS.start_timeout:g})")
-    parser.add_argument("--log-level", choices=CHOICES["log_level"], help=f"({_DEFAULTS.log_level})")
-    parser.add_argument("--trace-fd", type=int, dest="trace", metavar="FD", help="append-only, for all processes")
-    parser.add_argument("--record-fd", type=int, dest="recording", metavar="FD", help="append-only, for a recording")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        metavar="NUMBER",
+        help=f"threads of a graph; 0 lets the backend choose ({_DEFAULTS.threads})",
+    )
+    parser.add_argument(
+        "--tensor-memory",
+        choices=CHOICES["tensor_memory"],
+        help=f"auto: backends use shared memory where that is safe; private: never ({_DEFAULTS.tensor_memory})",
+    )
+    parser.add_argument(
+        "--quota", action="append", default=[], metavar="NAME=NUMBER", help="a limit of each session: docs/boundary.md"
+    )
+    parser.add_argument(
+        "--preload", action="append", default=[], metavar="MODULE", help="import it before the sandbox closes"
+    )
+    parser.add_argument(
+        "--start-timeout",
+        type=float,
+        metavar="SECONDS",
+        help=f"how long a GPU process may take to become ready ({_DEFAULTS.start_timeout:g})",
+    )
+    parser.add_argument("--log-level", choices=CHOICES["log_level"], help=f"on standard error ({_DEFAULTS.log_level})")
+    parser.add_argument(
+        "--trace-fd", type=int, dest="trace", metavar="FD", help="append-only file for the trace of all processes"
+    )
+    parser.add_argument(
+        "--record-fd", type=int, dest="recording", metavar="FD", help="append-only file for a recording"
+    )
     parser.add_argument("--json", action="store_true", help="print what becomes ready, or what went wrong, as JSON")
     return parser
 

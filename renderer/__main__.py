@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import runpy
 import sys
+import types
 from pathlib import Path
 
 from ipc import trace
@@ -32,21 +34,21 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m renderer", description=__doc__)
-    parser.add_argument("--socket", required=True, type=Path, help="that of `python -m gpu_process --socket PATH`")
+    parser.add_argument("--socket", required=True, type=Path, metavar="PATH", help="that of `python -m gpu_process`")
     parser.add_argument("--trace-fd", type=int, default=0, metavar="FD", help="append-only, for this process's trace")
     parser.add_argument("--inject", default="", metavar="SPEC", help="what is to go wrong, see ipc.faults")
-    commands = parser.add_subparsers(required=True)
+    commands = parser.add_subparsers(required=True, metavar="{demo,run}")
 
     demo = commands.add_parser("demo", help="classify handwritten digits")
-    demo.add_argument("--backend", help="the GPU process's default where not given")
-    demo.add_argument("--carrier", help="inline, stream or ring")
+    demo.add_argument("--backend", help="reference, onnxruntime or openvino (default: the host's)")
+    demo.add_argument("--carrier", help="inline, stream or ring (default: the fastest)")
     demo.add_argument("--samples", type=int, default=1000, help="round trips to time (default: %(default)s)")
     demo.add_argument("--json", action="store_true", help="print the whole result as one JSON object")
     demo.set_defaults(command=_demo)
 
     script = commands.add_parser("run", help="run a Python script; its `ML()` attaches to the socket")
-    script.add_argument("script", type=Path)
-    script.add_argument("arguments", nargs=argparse.REMAINDER)
+    script.add_argument("script", type=Path, metavar="SCRIPT", help="a Python script that uses `renderer`")
+    script.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENTS", help="its own")
     script.set_defaults(command=_run)
     return parser
 
@@ -78,8 +80,18 @@ def _run(options: argparse.Namespace) -> int:
     ML.attach_by_default(options.socket)
     sys.argv = [str(options.script), *options.arguments]
     sys.path.insert(0, str(options.script.resolve().parent))
+    sys.excepthook = functools.partial(_tell_of_script, str(options.script))
     runpy.run_path(str(options.script), run_name="__main__")
     return 0
+
+
+def _tell_of_script(
+    script: str, kind: type[BaseException], error: BaseException, trace: types.TracebackType | None
+) -> None:
+    """What `python SCRIPT` would print: the frames between the interpreter and the script are ours."""
+    while trace is not None and trace.tb_frame.f_code.co_filename != script:
+        trace = trace.tb_next
+    sys.__excepthook__(kind, error.with_traceback(trace), trace)
 
 
 if __name__ == "__main__":

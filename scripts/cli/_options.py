@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -18,16 +19,38 @@ class CarrierName(StrEnum):
     RING = "ring"
 
 
-def _backend(name: str) -> str:
-    if name not in BACKEND_NAMES:
+def _known_backend(name: str | None) -> str | None:
+    if name is not None and name not in BACKEND_NAMES:
         raise typer.BadParameter(f"{name!r} is none of {', '.join(BACKEND_NAMES)}")
     return name
 
 
+def writable(path: Path | None) -> Path | None:
+    """The callback of every option that names a file to write: what cannot be written is known before the work."""
+    if path is None:
+        return None
+    if path.is_dir():
+        raise typer.BadParameter(f"{path} is a directory")
+    if not path.parent.is_dir():
+        raise typer.BadParameter(f"there is no directory {path.parent}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise typer.BadParameter(f"{path} may not be written")
+    return path
+
+
+_BACKENDS = f"[{'|'.join(BACKEND_NAMES)}]"
+
 Backend = Annotated[
-    str,
+    str, typer.Option(metavar=_BACKENDS, callback=_known_backend, help="The ML runtime that executes graphs.")
+]
+BackendOfReplay = Annotated[
+    str | None,
     typer.Option(
-        metavar=f"[{'|'.join(BACKEND_NAMES)}]", callback=_backend, help="The ML runtime that executes graphs."
+        "--backend",
+        metavar=_BACKENDS,
+        callback=_known_backend,
+        help="The ML runtime to replay on.",
+        show_default="the recorded one",
     ),
 ]
 Carrier = Annotated[
@@ -36,11 +59,15 @@ Carrier = Annotated[
 Sandbox = Annotated[Level, typer.Option(help="Confinement of the GPU process; less than strict only by name.")]
 Trace = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Write what all processes do, stage by stage, for ui.perfetto.dev."),
+    typer.Option(
+        metavar="FILE", callback=writable, help="Write what all processes do, stage by stage, for ui.perfetto.dev."
+    ),
 ]
 Record = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Record all that crosses the boundary, for `webnn-sim replay`."),
+    typer.Option(
+        metavar="FILE", callback=writable, help="Record all that crosses the boundary, for `webnn-sim replay`."
+    ),
 ]
 RendererSandbox = Annotated[Level, typer.Option(help="Confinement of the renderer; less than strict only by name.")]
 Preload = Annotated[
@@ -56,4 +83,4 @@ def host_arguments(
     return ["--backend", backend, "--sandbox", sandbox, *modules, *(extra or [])]
 
 
-Socket = Annotated[Path, typer.Option(help="Path of the broker's socket.")]
+Socket = Annotated[Path, typer.Option(metavar="PATH", help="Where renderers will find it.")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
 from rich.console import Console
@@ -13,6 +13,11 @@ console = Console(highlight=False)
 """For results that people read."""
 progress = Console(stderr=True, highlight=False)
 """For progress and errors."""
+
+DISTRIBUTION: Final = "webnn-simulator"
+"""The name under which this product is installed."""
+INTERRUPTED: Final = 130
+"""The exit code after Ctrl-C: the shell's convention for SIGINT."""
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
 

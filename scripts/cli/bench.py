@@ -1,4 +1,4 @@
-"""`webnn-sim bench`: the laboratory. What each part of the way costs, alone and beside peers in the same run."""
+"""`webnn-sim bench`: the laboratory. What each part of a round trip costs, alone and beside peers in the same run."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from scripts.bench import compare as comparison
 from scripts.bench import html, inference, ipc, lifecycle, targets
 from scripts.bench.peer import PeerError
 from scripts.bench.run import Options, Run
-from scripts.cli._options import Backend, Carrier, Sandbox, Trace
+from scripts.cli._options import Backend, Carrier, Sandbox, Trace, writable
 from scripts.cli._output import console, fail, progress, wrong_usage
 from scripts.trace import tracing
 
-app = typer.Typer(no_args_is_help=True, help="Measure: the way, whole networks, beginnings and ends, peers.")
+app = typer.Typer(
+    no_args_is_help=True, help="Measure round trips, whole networks, start-up, and peers in the same run."
+)
 
 Threads = Annotated[int, typer.Option(min=0, help="Threads of a graph; 0 lets the backend choose.")]
 Spin = Annotated[int | None, typer.Option(min=0, help="How long waiting polls; 0 never.", show_default="the host's")]
@@ -29,10 +31,17 @@ Memory = Annotated[str, typer.Option(metavar="[auto|private]", help="Whether bac
 Rounds = Annotated[int | None, typer.Option(min=2, help="Interleaved rounds.", show_default="each benchmark's own")]
 Quick = Annotated[bool, typer.Option("--quick", help="Fewer rounds and calls; wider intervals.")]
 Chromium = Annotated[
-    Path | None, typer.Option(envvar="CHROMIUM", metavar="PATH", help="An executable whose WebNN works.")
+    Path | None,
+    typer.Option(
+        envvar="CHROMIUM", metavar="PATH", exists=True, dir_okay=False, help="An executable whose WebNN works."
+    ),
 ]
-JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the whole report as JSON.")]
-HtmlFile = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write it as one page with plots.")]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", callback=writable, help="Write the whole report as JSON.")
+]
+HtmlFile = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", callback=writable, help="Write it as one page with plots.")
+]
 
 
 def _measuring(name: str, function: Callable[[Run], None], help: str) -> None:
@@ -67,7 +76,11 @@ def _measuring(name: str, function: Callable[[Run], None], help: str) -> None:
             _report(options, json, html, function)
 
 
-_measuring("ipc", ipc.measure, "Round trips, payloads, depth, idleness, company, and the stages of a round trip.")
+_measuring(
+    "ipc",
+    ipc.measure,
+    "Round trips by payload, calls in flight, idle time and number of renderers, and the stages of one.",
+)
 _measuring("models", inference.measure, "MobileNetV2, NSNet2, and an encoder with and without an embedding.")
 _measuring("lifecycle", lifecycle.measure, "Start, contexts, tensors, builds by size, restart after a crash.")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json as json_module
+import signal
+import sys
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from ipc.options import HostOptions
 from renderer.demo import DEFAULT_SAMPLES, show
 from renderer.digits import load_digits_model
 from scripts.cli._options import Backend, Carrier, Record, RendererSandbox, Sandbox, Trace
-from scripts.cli._output import JsonFlag, console, fail, print_json, progress
+from scripts.cli._output import INTERRUPTED, JsonFlag, console, fail, print_json, progress
 from scripts.digits_forward import forward
 from scripts.owned_host import Finished, owned_host
 from scripts.recording import recording
@@ -49,6 +51,8 @@ def demo(
                 status = host.status()
     except (SimulatorError, OSError) as error:
         fail(str(error))
+    if finished.exit_code in (INTERRUPTED, -signal.SIGINT):
+        sys.exit(INTERRUPTED)
     if finished.exit_code != 0:
         fail(
             f"the renderer ended with status {finished.exit_code}" + (f": {finished.reason}" if finished.reason else "")

@@ -16,11 +16,11 @@ from gpu_process.sandbox import Level, kernel_features
 from ipc.errors import MLError
 from renderer import ML
 from scripts.cli._options import Backend, Sandbox
-from scripts.cli._output import JsonFlag, console, fail, print_json, progress, wrong_usage
+from scripts.cli._output import DISTRIBUTION, JsonFlag, console, fail, print_json, progress, wrong_usage
 from scripts.sandbox_attack import Verdict, attack_sandboxes
 from scripts.simulator import SimulatorError
 
-_PACKAGES = ("grpcio", "protobuf", "numpy", "onnx", "onnxruntime", "openvino")
+_PACKAGES = (DISTRIBUTION, "grpcio", "protobuf", "numpy", "onnx", "onnxruntime", "openvino")
 
 
 class Finding(NamedTuple):

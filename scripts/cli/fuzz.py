@@ -15,8 +15,8 @@ from rich.markup import escape
 
 from gpu_process.sandbox import Level
 from scripts.bench.chromium import Chromium, ChromiumError, ScriptError
-from scripts.cli._options import Backend, Sandbox
-from scripts.cli._output import JsonFlag, console, fail, print_json, progress
+from scripts.cli._options import Backend, Sandbox, writable
+from scripts.cli._output import JsonFlag, console, fail, print_json, progress, wrong_usage
 from scripts.fuzz import engine, findings
 from scripts.fuzz.case import GraphCase
 from scripts.fuzz.corpus import Corpus
@@ -42,13 +42,18 @@ Seed = Annotated[int, typer.Option(min=0, help="All cases follow from it.")]
 Jobs = Annotated[int, typer.Option(min=1, help="Processes that run cases.", show_default="one per processor")]
 Executions = Annotated[int, typer.Option(min=0, help="Cases to run; 0 leaves it to the time.")]
 CorpusFolder = Annotated[Path | None, typer.Option("--corpus", help="Cases to run first, and where new ones are kept.")]
-JsonFile = Annotated[Path | None, typer.Option("--json", help="Write counts, coverage and findings to a file.")]
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", callback=writable, help="Write counts, coverage and findings to a file."),
+]
 FindingsFolder = Annotated[Path, typer.Option("--findings", help="Where findings are written.")]
 Reduce = Annotated[bool, typer.Option(help="Make findings as small as they get.")]
 Preload = Annotated[
     list[str] | None, typer.Option(metavar="MODULE", help="Import MODULE in the processes under attack first.")
 ]
-CaseFile = Annotated[Path, typer.Argument(metavar="FILE", help="A case: of a finding or of a corpus.")]
+CaseFile = Annotated[
+    Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A case: of a finding or of a corpus.")
+]
 
 
 def _define(name: str, help_text: str) -> None:
@@ -121,7 +126,7 @@ def _finish(options: RunOptions, result: Result, json: Path | None) -> None:
 def repro(
     file: CaseFile,
     chromium: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Run its page in this browser, headless, instead.")
+        Path | None, typer.Option(metavar="PATH", exists=True, help="Run its page in this browser, headless, instead.")
     ] = None,
     json: JsonFlag = False,
 ) -> None:
@@ -184,7 +189,7 @@ def reduce(
 
 @app.command()
 def coverage(
-    folder: Annotated[Path, typer.Argument(help="A corpus.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", exists=True, file_okay=False, help="A corpus.")],
     minimise: Annotated[bool, typer.Option(help="Remove what adds nothing.")] = False,
     merge: Annotated[list[Path] | None, typer.Option(help="Take over another corpus first.")] = None,
     json: JsonFlag = False,
@@ -228,4 +233,4 @@ def _load(file: Path) -> Stored:
     try:
         return findings.load(file)
     except FindingError as error:
-        fail(str(error))
+        wrong_usage(str(error))

@@ -9,12 +9,11 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from gpu_process.backends import BACKEND_NAMES
 from gpu_process.sandbox import Level
 from ipc.generated.webnn.v1 import recording_pb2
 from ipc.options import HostOptions, OptionsError
 from ipc.recording import Reader, RecordingError
-from scripts.cli._options import Preload, Sandbox
+from scripts.cli._options import BackendOfReplay, Preload, Record, Sandbox
 from scripts.cli._output import JsonFlag, console, fail, print_json, wrong_usage
 from scripts.recording import recording
 from scripts.replay import Outcome
@@ -24,28 +23,25 @@ from scripts.simulator import SimulatorError, simulator
 
 def replay(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A recording: `--record FILE` makes one.")],
-    backend: Annotated[
-        str,
-        typer.Option(metavar=f"[{'|'.join(BACKEND_NAMES)}]", help="Instead of the one that was recorded."),
-    ] = "",
+    backend: BackendOfReplay = None,
     sandbox: Sandbox = Level.STRICT,
     preload: Preload = None,
-    record: Annotated[Path | None, typer.Option(metavar="FILE", help="Record the replay as well.")] = None,
+    record: Record = None,
     json: JsonFlag = False,
 ) -> None:
     """Say again what a renderer said, and compare all replies and results, bit for bit.
 
     With another backend, results may differ by rounding. Exits with 1 if anything is not as recorded.
     """
-    if backend and backend not in BACKEND_NAMES:
-        wrong_usage(f"{backend!r} is none of {', '.join(BACKEND_NAMES)}")
     reader = Reader(file)
     try:
         events = list(reader)
         arguments = _arguments(events, backend, sandbox, preload or [])
         with recording(record) as recorder, simulator(arguments, record=recorder) as running:
-            outcome = play(events, running.socket, backend)
-    except (RecordingError, OptionsError, SimulatorError, OSError) as error:
+            outcome = play(events, running.socket, backend or "")
+    except RecordingError as error:
+        wrong_usage(str(error))
+    except (OptionsError, SimulatorError, OSError) as error:
         fail(str(error))
     outcome.truncated = reader.truncated
     if not outcome.sessions:
@@ -57,7 +53,9 @@ def replay(
     sys.exit(0 if outcome.identical else 1)
 
 
-def _arguments(events: list[recording_pb2.Recorded], backend: str, sandbox: Level, preload: list[str]) -> list[str]:
+def _arguments(
+    events: list[recording_pb2.Recorded], backend: str | None, sandbox: Level, preload: list[str]
+) -> list[str]:
     """Of a host like the recorded one. What it preloads is said by whoever replays, not by the file."""
     started = next((event.process_started for event in events if event.HasField("process_started")), None)
     if started is None:

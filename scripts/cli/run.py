@@ -10,6 +10,7 @@ import typer
 
 from gpu_process.backends import DEFAULT_BACKEND
 from gpu_process.sandbox import Level
+from gpu_process.sandbox.system_calls import NUMBERS
 from ipc.faults import FaultError, Plan
 from ipc.options import HostOptions
 from scripts.cli._options import Backend, Preload, Record, RendererSandbox, Sandbox, Trace
@@ -22,7 +23,12 @@ from scripts.trace import tracing
 
 def run(
     context: typer.Context,
-    script: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A Python script that uses `renderer`.")],
+    script: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SCRIPT [ARGUMENTS]...", exists=True, dir_okay=False, help="A Python script that uses `renderer`."
+        ),
+    ],
     backend: Backend = DEFAULT_BACKEND,
     sandbox: Sandbox = Level.STRICT,
     renderer_sandbox: RendererSandbox = Level.STRICT,
@@ -64,7 +70,9 @@ def run(
 def _plan(items: list[str]) -> str:
     plan = ";".join(items)
     try:
-        Plan.parse(plan)
+        denied = Plan.parse(plan).denied
     except FaultError as error:
         wrong_usage(str(error))
+    if unknown := [call for call in denied if call not in NUMBERS]:
+        wrong_usage(f"fault 'gpu.deny:{unknown[0]}': there is no such system call")
     return plan

@@ -58,7 +58,7 @@ def test_every_mode_is_a_command() -> None:
         assert _run(name, "--help") == 0
 
 
-def test_a_file_that_is_no_case_is_an_error(tmp_path: Path) -> None:
+def test_a_file_that_is_no_case_is_wrong_usage(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text("{}")
-    assert _run("repro", str(path)) == 1
+    assert _run("repro", str(path)) == 2
