@@ -181,8 +181,9 @@ class SandboxSpec:
         """The uid and gid, in the maker's eyes, of the process: nobody where root starts it in `strict`.
 
         Without a private root the uid stays: nobody may be unable to read the interpreter that it runs.
+        Root of a user namespace without that user is an ordinary user in all but name, and stays who it is.
         """
-        if os.geteuid() == 0 and self.level is Level.STRICT:
+        if os.geteuid() == 0 and self.level is Level.STRICT and all(map(_maps_nobody, ("uid", "gid"))):
             return NOBODY, NOBODY
         return os.geteuid(), os.getegid()
 
@@ -200,6 +201,13 @@ class SandboxSpec:
             *(product / package for package in ours),
         )
         return tuple(dict.fromkeys(path.absolute() for path in candidates if path.exists())) + self.read_paths
+
+
+def _maps_nobody(kind: str) -> bool:
+    """Whether nobody's uid or gid exists in the user namespace of this process; a container may have one user alone."""
+    lines = Path(f"/proc/self/{kind}_map").read_text().splitlines()
+    runs = [(int(first), int(length)) for first, _, length in map(str.split, lines)]
+    return any(first <= NOBODY < first + length for first, length in runs)
 
 
 def _errno_name(number: int) -> str:

@@ -124,7 +124,8 @@ def _unshare_all(spec: SandboxSpec) -> list[_DetachedMount]:
         with _applying(Layer.MOUNT_NAMESPACE, "root may not leave the mount namespace"):
             _kernel.system_call("unshare", dict(_UNSHARE)[Layer.MOUNT_NAMESPACE])
         mounts = _detach_mounts(spec)
-        os.setgroups([])
+        if Path("/proc/self/setgroups").read_text().strip() == "allow":  # not in a user namespace of one user
+            os.setgroups([])
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
         _leave_namespaces(uid, gid)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
+import subprocess
+import sys
 import threading
 import uuid
 from pathlib import Path
@@ -13,7 +15,10 @@ import pytest
 
 from gpu_process.sandbox import Layer, Level, SandboxError, SandboxSpec, held_layers, kernel_features, landlock
 from gpu_process.sandbox.limits import MemoryGroup, memory_group_limit
+from ipc.processes import python_environment
 from tests.gpu_process.sandbox.conftest import Launcher
+
+_CLONE_NEWUSER = 0x10000000
 
 
 def test_every_missing_feature_comes_with_a_remedy() -> None:
@@ -81,3 +86,34 @@ def test_the_paths_to_read_are_prefixes_and_our_packages(run_directory: Path) ->
     paths = SandboxSpec(run_directory=run_directory).code_paths
     assert {path.name for path in paths} >= {"ipc", "gpu_process"}
     assert Path("/") not in paths
+
+
+def test_root_of_a_user_namespace_without_nobody_enters_strict_as_itself() -> None:
+    """As in a container of one user."""
+    program = f"""
+import os, sys
+from pathlib import Path
+uid, gid = os.getuid(), os.getgid()
+from gpu_process.sandbox import SandboxSpec, _kernel, kernel_features
+try:
+    _kernel.system_call("unshare", {_CLONE_NEWUSER})
+except OSError as error:
+    sys.exit(f"namespaces: {{error}}")
+Path("/proc/self/setgroups").write_text("deny")
+Path("/proc/self/uid_map").write_text(f"0 {{uid}} 1")
+Path("/proc/self/gid_map").write_text(f"0 {{gid}} 1")
+feature = next(it for it in kernel_features() if it.name == "namespaces")
+print(feature.available, SandboxSpec(run_directory=Path("/tmp")).identity, feature.detail)
+"""
+    result = subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        env=python_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    if result.stderr.startswith("namespaces:"):
+        pytest.skip(result.stderr.strip())
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "True (0, 0) all seven, with a private root\n"
