@@ -35,12 +35,7 @@ def decode_limits(message: limits_pb2.SupportLimits) -> SupportLimits:
     """
     if message.preferred_input_layout not in _LAYOUTS:
         raise CodecError(BadMessageReason.UNKNOWN_ENUM_VALUE, "preferred_input_layout")
-    operators = {
-        entry.operator: {
-            member.name: _decode(member.limits, f"{entry.operator}.{member.name}") for member in entry.members
-        }
-        for entry in message.operators
-    }
+    operators = {entry.operator: _decode_members(entry) for entry in message.operators}
     if len(operators) != len(message.operators):
         raise CodecError(BadMessageReason.DUPLICATE_NAME, "operators")
     return SupportLimits(
@@ -51,6 +46,13 @@ def decode_limits(message: limits_pb2.SupportLimits) -> SupportLimits:
         constant=_decode(message.constant, "constant"),
         output=_decode(message.output, "output"),
     )
+
+
+def _decode_members(entry: limits_pb2.OperatorLimits) -> dict[str, TensorLimits]:
+    members = {member.name: _decode(member.limits, f"{entry.operator}.{member.name}") for member in entry.members}
+    if len(members) != len(entry.members):
+        raise CodecError(BadMessageReason.DUPLICATE_NAME, f"{entry.operator}.members")
+    return members
 
 
 def _encode(limits: TensorLimits) -> limits_pb2.TensorLimits:

@@ -386,6 +386,7 @@ def test_limits_travel() -> None:
         lambda m: setattr(m.input, "min_rank", 9),
         lambda m: m.input.data_types.append(99),
         lambda m: m.operators.append(m.operators[0]),
+        lambda m: m.operators[0].members.append(m.operators[0].members[0]),
     ],
 )
 def test_limits_that_cannot_be_are_refused(change: Callable[[Any], object]) -> None:
