@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 
 from gpu_process.backends._interface import Array, BackendOptions, aligned_empty
+from gpu_process.backends._undefined import refuse_undefined
 from gpu_process.backends.onnxruntime._graph import lower
 from gpu_process.backends.onnxruntime._lowering import LOWERINGS
 from gpu_process.backends.onnxruntime._session import CompiledOnnxGraph
@@ -32,6 +33,7 @@ class OnnxRuntimeBackend:
         return LOWERINGS.support_limits()
 
     def compile(self, graph: Graph, constants: Mapping[OperandId, Array]) -> CompiledOnnxGraph:
+        refuse_undefined(graph)
         lowered = lower(graph, constants, guards=self._options.guards)
         return CompiledOnnxGraph(graph, lowered, self._options)
 

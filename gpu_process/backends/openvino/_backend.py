@@ -10,6 +10,7 @@ import openvino as ov
 from openvino import opset15 as opset
 
 from gpu_process.backends._interface import Array, BackendOptions, aligned_empty
+from gpu_process.backends._undefined import refuse_undefined
 from gpu_process.backends.openvino import (  # noqa: F401 - importing a family registers its lowerings
     activation,
     convolution,
@@ -66,6 +67,7 @@ class OpenVinoBackend:
 
     def compile(self, graph: Graph, constants: Mapping[OperandId, Array]) -> CompiledPlan:
         """Cut the graph into steps and compile each."""
+        refuse_undefined(graph)
         plan = make_plan(graph, lambda operation: self._classified(operation, graph))
         arrays: dict[ValueId, Array] = dict(constants)
         for step in plan.constant_guards:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gpu_process.backends._interface import Array, BackendError, BackendOptions
+from gpu_process.backends._undefined import refuse_undefined
 from gpu_process.backends.reference import (  # noqa: F401 - importing a family registers its kernels
     activation,
     casting,
@@ -49,6 +50,7 @@ class ReferenceBackend:
 
     def compile(self, graph: Graph, constants: Mapping[OperandId, Array]) -> CompiledReference:
         """Fix the order of steps and when each value dies; linear in the number of operations."""
+        refuse_undefined(graph)
         return CompiledReference(graph, constants, in_place=self._options.in_place)
 
     def warm_up(self) -> None:

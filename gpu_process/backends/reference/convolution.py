@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gpu_process.backends._interface import Array, BackendError
+from gpu_process.backends._interface import Array
 from gpu_process.backends.reference._kernels import kernel
 from gpu_process.backends.reference._windows import NCHW_TO_NHWC, NHWC_TO_NCHW, taps2d
 from ipc import operators as ops
@@ -70,8 +70,6 @@ def conv_transpose2d(
     positions = x if input_layout == "nchw" else x.transpose(NHWC_TO_NCHW)
     weights = _in_order(filter, filter_layout, "iohw")
     batch, channels, *size = positions.shape
-    if channels % groups:  # the specification has no rule for it
-        raise BackendError(f"conv_transpose2d: {groups} groups do not divide {channels} input channels")
     out_size = output.shape[2:] if input_layout == "nchw" else output.shape[1:3]
 
     grouped = positions.reshape(batch, groups, channels // groups, *size)

@@ -33,12 +33,15 @@ class Disagreement:
     """One output that is too far from what it should be.
 
     Attributes:
-        special: whether an operand has NaN, infinities, or values whose square overflows.
+        behind: the operators between it and what else is known of the graph, nearest first: their results are not
+            shown, so it may be one of them that computes otherwise.
+        special: whether an operand or the right result has NaN, infinities, or values whose square overflows.
     """
 
     operation: Operation
     name: str
     what: str
+    behind: tuple[str, ...]
     special: bool
 
 
@@ -65,21 +68,38 @@ def disagreement(case: GraphCase, results: Mapping[str, Array]) -> Disagreement 
                 different = [] if moves else [other[operand] for other in others]
                 what = _difference(given[operand], wanted[operand], different, descriptor)
                 if what is not None:
-                    special = _is_special(case, operation, {**wanted, **given})
-                    return Disagreement(operation, names[operand], what, special)
+                    special = _is_special(case, operation, {**wanted, **given}, wanted[operand])
+                    return Disagreement(operation, names[operand], what, _behind(graph, operation, given), special)
     return None
 
 
-def _is_special(case: GraphCase, operation: Operation, values: Mapping[OperandId, Array]) -> bool:
+def _behind(graph: Graph, operation: Operation, given: Mapping[OperandId, Array]) -> tuple[str, ...]:
+    makers = {output: each for each in graph.operations for output in each.outputs}
+    found: dict[str, None] = {}
+    waiting = [operation]
+    for each in waiting:
+        hidden = [makers[operand] for operand in each.operand_ids() if operand in makers and operand not in given]
+        found |= dict.fromkeys(maker.operator.name for maker in hidden)
+        waiting += (maker for maker in hidden if maker not in waiting)
+    return tuple(found)
+
+
+def _is_special(case: GraphCase, operation: Operation, values: Mapping[OperandId, Array], result: Array) -> bool:
     graph = case.graph
     named = {operand: case.inputs[name] for name, operand in graph.inputs} | dict(case.constants)
     numbers = [value for value in operation.attributes.values() if isinstance(value, float)]
-    for operand in operation.operand_ids():
-        if graph.operands[operand].data_type.is_float:
-            value = values[operand] if operand in values else as_array(named[operand], graph.operands[operand])
-            limit = math.sqrt(float(np.finfo(value.dtype).max))
-            numbers.append(math.inf if not np.all(np.abs(value.astype(np.float64)) < limit) else 0.0)
-    return any(not abs(number) < _SPECIAL_NUMBER for number in numbers)
+    arrays = [
+        values[operand] if operand in values else as_array(named[operand], graph.operands[operand])
+        for operand in operation.operand_ids()
+    ]
+    return any(not abs(number) < _SPECIAL_NUMBER for number in numbers) or any(map(_has_extremes, [*arrays, result]))
+
+
+def _has_extremes(value: Array) -> bool:
+    if value.dtype.kind != "f":
+        return False
+    limit = math.sqrt(float(np.finfo(value.dtype).max))
+    return not np.all(np.abs(value.astype(np.float64)) < limit)
 
 
 def _evaluated(

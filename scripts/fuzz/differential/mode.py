@@ -100,7 +100,10 @@ class DifferentialMode(Mode[DifferentialCase]):
         if found is None:
             return Verdict("accepted")
         type_name = case.graph.graph.operands[found.operation.outputs[0]].data_type.value
-        where = f"{case.backend}: {found.operation.operator.name} to {type_name}"
+        operators = found.operation.operator.name
+        if found.special:  # NaN passes through many operators before it is seen to be missing
+            operators = " of ".join((operators, *found.behind))
+        where = f"{case.backend}: {operators} to {type_name}"
         kind = "results of special values" if found.special else "results"
         return Verdict("accepted", "", Problem(kind, where, f"output {found.name!r}: {found.what}"))
 
