@@ -49,7 +49,16 @@ def prelu(node: Lowering, x: Value, slope: Value) -> Lowered:
 @lowers(ops.elu)
 @in_float32
 def elu(node: Lowering, x: Value, *, alpha: float) -> Lowered:
-    return node("Elu", x, alpha=alpha)
+    """alpha * expm1(x) below 0: the kernel subtracts 1 from exp(x), and loses what is near 0.
+
+    expm1(x) = 2 t / (1 - t) with t = tanh(x / 2).
+    """
+    t = node("Tanh", node.binary("Mul", x, node.scalar(0.5, x)))
+    double = node.binary("Mul", t, node.scalar(2, x))
+    below = node.binary(
+        "Mul", node.binary("Div", double, node.binary("Sub", node.scalar(1, x), t)), node.scalar(alpha, x)
+    )
+    return node.select(node.compare("Less", x, node.scalar(0, x)), below, x)
 
 
 @lowers(ops.leaky_relu)
@@ -69,7 +78,7 @@ def hard_sigmoid(node: Lowering, x: Value, *, alpha: float, beta: float) -> Lowe
 def hard_swish(node: Lowering, x: Value) -> Lowered:
     """By its definition: ONNX's uses the rounded factor 1/6, and loses the last digits near -3."""
     clipped = node("Clip", node.binary("Add", x, node.scalar(3, x)), node.scalar(0, x), node.scalar(6, x))
-    return node.binary("Div", node.binary("Mul", x, clipped), node.scalar(6, x))
+    return node.binary("Mul", x, node.binary("Div", clipped, node.scalar(6, x)))
 
 
 @lowers(ops.linear)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -83,8 +84,7 @@ def layer_normalization(
     """The kernel normalizes trailing axes: scale and bias are brought into their order, or x into theirs."""
     axes = list(range(1, x.rank)) if axes is None else list(axes)
     if not axes:
-        centred = node.binary("Sub", x, x)
-        return centred if bias is None else node.binary("Add", centred, bias)
+        return _each_alone(node, x, scale, bias, epsilon)
     first = x.rank - len(axes)
     if sorted(axes) == list(range(first, x.rank)):
         order = sorted(range(len(axes)), key=axes.__getitem__)
@@ -93,6 +93,14 @@ def layer_normalization(
     permutation = [axis for axis in range(x.rank) if axis not in axes] + axes
     normalized = _over_trailing(node, node.transpose(x, permutation), scale, bias, first, epsilon)
     return node.transpose(normalized, [permutation.index(axis) for axis in range(x.rank)])
+
+
+def _each_alone(node: Lowering, x: Value, scale: Value | None, bias: Value | None, epsilon: float) -> Value:
+    """Over no axes, each element is its own mean: 0 / sqrt(epsilon), which is NaN where epsilon is not positive."""
+    result = node.binary("Div", node.binary("Sub", x, x), node.scalar(math.sqrt(max(epsilon, 0)), x))
+    if scale is not None:
+        result = node.binary("Mul", result, scale)
+    return result if bias is None else node.binary("Add", result, bias)
 
 
 def _over_trailing(

@@ -51,19 +51,37 @@ def convert(value: Value, data_type: DataType) -> Value:
     return opset.convert(value, TYPES[data_type])
 
 
+def float32(value: float) -> Value:
+    """A constant scalar."""
+    return opset.constant(np.float32(value))
+
+
+def widened(value: Value) -> Value:
+    """A float16 or float32 value as float32."""
+    return value if _output(value).get_element_type() == ov.Type.f32 else convert(value, DataType.FLOAT32)
+
+
 def in_float32(node: Node, value: Value, function: Callable[[Value], Value]) -> Value:
     """`function` with its constants in float32 too, where a formula's coefficients would not survive float16."""
     if node.output.data_type is DataType.FLOAT32:
         return function(value)
-    return convert(function(convert(value, DataType.FLOAT32)), node.output.data_type)
+    return convert(function(widened(value)), node.output.data_type)
 
 
 def absolute(value: Value) -> Value:
     """|x|. OpenVINO 2026.4 drops Abs from a converted rank-1 constant, taking it for a computation with shapes."""
-    shape = list((value.output(0) if isinstance(value, ov.Node) else value).get_shape())
+    shape = _shape(value)
     if len(shape) != 1:
         return opset.absolute(value)
     return reshape(opset.absolute(reshape(value, [1, *shape])), shape)
+
+
+def _shape(value: Value) -> list[int]:
+    return list(_output(value).get_shape())
+
+
+def _output(value: Value) -> Any:
+    return value.output(0) if isinstance(value, ov.Node) else value
 
 
 def divide(a: Value, b: Value) -> Value:
@@ -74,6 +92,23 @@ def divide(a: Value, b: Value) -> Value:
     return quotient
 
 
+def product(a: Value, b: Value, a_transpose: bool = False, b_transpose: bool = False) -> Value:
+    """A matrix product. One over a single element is said as a multiplication that broadcasts: after another product
+    with a constant, OpenVINO refuses it ("Layout rank"), or ends the process."""
+    inner = _shape(a)[-2 if a_transpose else -1]
+    if inner != 1:
+        return opset.matmul(a, b, a_transpose, b_transpose)
+    column = _with_last_axes_exchanged(a) if a_transpose else a
+    row = _with_last_axes_exchanged(b) if b_transpose else b
+    return opset.multiply(column, row)
+
+
+def _with_last_axes_exchanged(value: Value) -> Value:
+    """Of a matrix that has only one row or column, which costs nothing."""
+    *batch, rows, columns = _shape(value)
+    return reshape(value, (*batch, columns, rows))
+
+
 def truth(condition: Value) -> Value:
     """A boolean as the specification's uint8: 1 or 0."""
     return opset.convert(condition, ov.Type.u8)
@@ -81,8 +116,7 @@ def truth(condition: Value) -> Value:
 
 def keep_nan(source: Value, result: Value) -> Value:
     """`result`, but NaN where `source` is: many kernels lose it. Integers have none."""
-    output = source.output(0) if isinstance(source, ov.Node) else source
-    if not output.get_element_type().is_real():
+    if not _output(source).get_element_type().is_real():
         return result
     return opset.select(opset.is_nan(source), source, result)
 

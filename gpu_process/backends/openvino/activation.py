@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
 from openvino import opset15 as opset
 
 from gpu_process.backends.openvino._lowering import Node, Value, lowers
-from gpu_process.backends.openvino._values import absolute, follows_product, in_float32, keep_nan
+from gpu_process.backends.openvino._values import absolute, divide, float32, follows_product, in_float32, keep_nan
 from ipc import operators as ops
 
 
@@ -23,9 +22,9 @@ def elu(node: Node, input: Value, *, alpha: float) -> Value:
         return opset.elu(input, alpha)
 
     def accurate(x: Value) -> Value:
-        t = opset.tanh(opset.multiply(x, _float32(0.5)))
-        below = opset.divide(opset.multiply(t, _float32(2 * alpha)), opset.subtract(_float32(1), t))
-        return opset.select(opset.less(x, _float32(0)), below, x)
+        t = opset.tanh(opset.multiply(x, float32(0.5)))
+        below = opset.divide(opset.multiply(t, float32(2 * alpha)), opset.subtract(float32(1), t))
+        return opset.select(opset.less(x, float32(0)), below, x)
 
     return in_float32(node, input, accurate)
 
@@ -45,6 +44,9 @@ _ERFC = (
 """erfc(z) = t * exp(-z * z + P(t)) with t = 1 / (1 + z / 2), to a relative 1.2e-7. Source: Numerical Recipes, erfcc."""
 
 
+_NO_TAIL = 16.0  # no float32 is as small as what the normal law has beyond it
+
+
 @lowers(ops.gelu)
 def gelu(node: Node, input: Value) -> Value:
     """OpenVINO's own where it becomes a part of a product's kernel; elsewhere by erfc, exact in the left tail too."""
@@ -52,26 +54,27 @@ def gelu(node: Node, input: Value) -> Value:
         return opset.gelu(input, "erf")
 
     def accurate(x: Value) -> Value:
-        z = opset.multiply(absolute(x), _float32(math.sqrt(0.5)))
-        t = opset.divide(_float32(1), opset.add(opset.multiply(z, _float32(0.5)), _float32(1)))
-        exponent = opset.subtract(_polynomial(t, _ERFC), opset.multiply(z, z))
-        tail = opset.multiply(opset.multiply(t, opset.exp(exponent)), _float32(0.5))  # the normal law beyond |x|
-        share = opset.select(opset.less(x, _float32(0)), tail, opset.subtract(_float32(1), tail))
+        distance = opset.minimum(absolute(x), float32(_NO_TAIL))
+        half_z = opset.multiply(distance, float32(math.sqrt(0.125)))
+        t = opset.divide(float32(1), opset.add(half_z, float32(1)))
+        # z * z = x * x / 2 in two parts, of which the great one is exact: its rounding would be the tail's error.
+        coarse = opset.divide(opset.floor(opset.multiply(distance, float32(16))), float32(16))
+        rest = opset.multiply(opset.subtract(distance, coarse), opset.add(distance, coarse))
+        fine = opset.exp(opset.subtract(_polynomial(t, _ERFC), opset.multiply(rest, float32(0.5))))
+        power = opset.multiply(fine, opset.exp(opset.multiply(opset.multiply(coarse, coarse), float32(-0.5))))
+        tail = opset.multiply(opset.multiply(t, power), float32(0.5))  # the normal law beyond |x|
+        share = opset.select(opset.less(x, float32(0)), tail, opset.subtract(float32(1), tail))
         return keep_nan(x, opset.multiply(x, share))
 
     return in_float32(node, input, accurate)
 
 
-def _float32(value: float) -> Value:
-    return opset.constant(np.float32(value))
-
-
 def _polynomial(variable: Value, coefficients: Sequence[float]) -> Value:
     """By Horner's rule, the constant term first."""
     *rest, last = coefficients
-    result = _float32(last)
+    result = float32(last)
     for coefficient in reversed(rest):
-        result = opset.add(opset.multiply(result, variable), _float32(coefficient))
+        result = opset.add(opset.multiply(result, variable), float32(coefficient))
     return result
 
 
@@ -83,8 +86,13 @@ def hard_sigmoid(node: Node, input: Value, *, alpha: float, beta: float) -> Valu
 
 
 @lowers(ops.hard_swish)
-def hard_swish(_node: Node, input: Value) -> Value:
-    return opset.hswish(input)
+def hard_swish(node: Node, input: Value) -> Value:
+    """OpenVINO's own where it becomes a part of a product's kernel; elsewhere x * ((clamp(x, -3, 3) + 3) / 6), which
+    neither loses the last digits near -3 nor overflows."""
+    if follows_product(input):
+        return opset.hswish(input)
+    gate = opset.add(opset.clamp(input, -3.0, 3.0), node.scalar(3))
+    return opset.multiply(input, divide(gate, node.scalar(6)))
 
 
 @lowers(ops.leaky_relu)
@@ -131,7 +139,7 @@ def softplus(node: Node, input: Value) -> Value:
 
     def accurate(x: Value) -> Value:
         u = opset.exp(opset.negative(absolute(x)))
-        s = opset.divide(u, opset.add(u, _float32(2)))
+        s = opset.divide(u, opset.add(u, float32(2)))
         series = _polynomial(opset.multiply(s, s), [2 / (2 * term + 1) for term in range(_ATANH_TERMS)])
         return keep_nan(x, opset.add(opset.relu(x), opset.multiply(s, series)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from openvino import opset15 as opset
 
 from gpu_process.backends.openvino._lowering import Node, Value, lowers
+from gpu_process.backends.openvino._values import product
 from ipc import operators as ops
 
 
@@ -20,8 +21,8 @@ def gemm(
     a_transpose: bool,
     b_transpose: bool,
 ) -> Value:
-    product = opset.matmul(a, b, a_transpose, b_transpose)
-    scaled = product if alpha == 1 else opset.multiply(product, node.scalar(alpha))
+    whole = product(a, b, a_transpose, b_transpose)
+    scaled = whole if alpha == 1 else opset.multiply(whole, node.scalar(alpha))
     if c is None:
         return scaled
     return opset.add(scaled, c if beta == 1 else opset.multiply(c, node.scalar(beta)))
@@ -29,4 +30,4 @@ def gemm(
 
 @lowers(ops.matmul)
 def matmul(_node: Node, a: Value, b: Value) -> Value:
-    return opset.matmul(a, b, False, False)
+    return product(a, b)

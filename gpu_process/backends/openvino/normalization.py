@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from openvino import opset15 as opset
 
 from gpu_process.backends.openvino._lowering import Node, Value, lowers
-from gpu_process.backends.openvino._values import follows_product, int_constant, reshape, transpose
+from gpu_process.backends.openvino._values import (
+    divide,
+    float32,
+    follows_product,
+    in_float32,
+    int_constant,
+    reshape,
+    transpose,
+    widened,
+)
 from ipc import operators as ops
 
 
@@ -24,21 +34,33 @@ def batch_normalization(
     axis: int,
     epsilon: float,
 ) -> Value:
-    rank = node.output.rank
-    along_axis = [node.output.shape[axis] if dimension == axis else 1 for dimension in range(rank)]
-    factor = opset.divide(node.scalar(1), opset.sqrt(opset.add(variance, node.scalar(epsilon))))
-    if scale is not None:
-        factor = opset.multiply(factor, scale)
-    if follows_product(input):  # one scale and one shift can go into the weights
-        offset = opset.negative(opset.multiply(mean, factor))
-        shift = offset if bias is None else opset.add(bias, offset)
-        return opset.add(opset.multiply(input, reshape(factor, along_axis)), reshape(shift, along_axis))
-    centred = opset.subtract(input, reshape(mean, along_axis))
-    normalised = opset.multiply(centred, reshape(factor, along_axis))
-    return normalised if bias is None else opset.add(normalised, reshape(bias, along_axis))
+    """In float32: with statistics of float16 that are constants, OpenVINO folds every step in float16."""
+    size = node.output.shape[axis]
+    along_axis = (size, *[1] * (node.output.rank - axis - 1))
+    mean, variance, scale, bias = (
+        None if value is None else reshape(widened(value), along_axis) for value in (mean, variance, scale, bias)
+    )
+
+    def scaled(x: Value) -> Value:
+        deviation = opset.sqrt(opset.add(variance, float32(epsilon)))
+        if follows_product(input):  # one factor and one shift can go into the weights
+            factor = divide(float32(1) if scale is None else scale, deviation)
+            offset = opset.negative(opset.multiply(mean, factor))
+            return opset.add(opset.multiply(x, factor), offset if bias is None else opset.add(bias, offset))
+        normalised = divide(opset.subtract(x, mean), deviation)
+        if scale is not None:
+            normalised = opset.multiply(normalised, scale)
+        return normalised if bias is None else opset.add(normalised, bias)
+
+    return in_float32(node, input, scaled)
 
 
-@lowers(ops.instance_normalization)
+def _has_finite_epsilon(node: Node) -> bool:
+    """OpenVINO refuses an infinite one, which any above 65504 is for float16."""
+    return math.isfinite(node.operation.attributes["epsilon"])
+
+
+@lowers(ops.instance_normalization, when=_has_finite_epsilon)
 def instance_normalization(
     node: Node, input: Value, scale: Value | None, bias: Value | None, *, epsilon: float, layout: str
 ) -> Value:
@@ -55,11 +77,11 @@ def _axes(node: Node) -> tuple[int, ...]:
     return tuple(range(1, node.output.rank)) if axes is None else tuple(axes)
 
 
-def _has_axes(node: Node) -> bool:
-    return bool(_axes(node))
+def _is_normalisation(node: Node) -> bool:
+    return bool(_axes(node)) and _has_finite_epsilon(node)
 
 
-@lowers(ops.layer_normalization, when=_has_axes)
+@lowers(ops.layer_normalization, when=_is_normalisation)
 def layer_normalization(
     node: Node,
     input: Value,

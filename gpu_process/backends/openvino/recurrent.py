@@ -13,7 +13,7 @@ import numpy as np
 from openvino import opset15 as opset
 
 from gpu_process.backends.openvino._lowering import Node, Value, lowers
-from gpu_process.backends.openvino._values import constant, int_constant, transpose
+from gpu_process.backends.openvino._values import constant, int_constant, product, transpose
 from ipc import operators as ops
 
 _DIRECTIONS = {"forward": "forward", "backward": "reverse", "both": "bidirectional"}
@@ -214,8 +214,8 @@ def lstm_cell(
 
 
 def _affine(value: Value, weights: Value, bias: Value | None) -> Value:
-    product = opset.matmul(value, weights, False, True)
-    return product if bias is None else opset.add(product, bias)
+    whole = product(value, weights, b_transpose=True)
+    return whole if bias is None else opset.add(whole, bias)
 
 
 def _split_gates(value: Value, count: int, axis: int = 1) -> list[Value]:

@@ -24,8 +24,8 @@ def clamp(x: Array, *, min_value: MLNumber | None, max_value: MLNumber | None) -
 
 @kernel(ops.elu)
 def elu(x: Array, *, alpha: float) -> Array:
-    """max(0, x) + alpha * (exp(min(0, x)) - 1)"""
-    return np.maximum(0, x) + alpha * np.expm1(np.minimum(0, x))
+    """x, or alpha * (exp(x) - 1) below 0: a choice, so that an infinite alpha has no influence where x >= 0."""
+    return np.where(x < 0, alpha * np.expm1(x), x)
 
 
 @kernel(ops.gelu)
@@ -48,8 +48,8 @@ def hard_swish(x: Array) -> Array:
 
 @kernel(ops.leaky_relu)
 def leaky_relu(x: Array, *, alpha: float) -> Array:
-    """max(0, x) + alpha * min(0, x)"""
-    return np.maximum(0, x) + alpha * np.minimum(0, x)
+    """x, or alpha * x below 0: a choice, so that an infinite alpha has no influence where x >= 0."""
+    return np.where(x < 0, alpha * x, x)
 
 
 @kernel(ops.linear)

@@ -69,6 +69,8 @@ def _elementwise() -> Iterator[Case]:
             yield Case(name, {"input": shape})
     yield Case("elu", {"input": (61,)}, {"alpha": 0.5})
     yield Case("leaky_relu", {"input": (61,)}, {"alpha": -2.0})
+    for name in ("elu", "leaky_relu"):
+        yield Case(name, {"input": (61,)}, {"alpha": 1e308})  # infinite, once it is cast
     yield Case("linear", {"input": (61,)}, {"alpha": 0.5, "beta": -3.0})
     yield Case("hard_sigmoid", {"input": (61,)}, {"alpha": -0.5, "beta": 0.25})
     for bounds in (
@@ -266,15 +268,24 @@ def _statistics() -> Iterator[Case]:
         yield Case("layer_normalization", {"input": shape}, options)
         yield Case("layer_normalization", {"input": shape, "scale": sizes, "bias": sizes}, options)
         yield Case("layer_normalization", {"input": shape, "bias": sizes}, options)
+    vector = {"mean": (3,), "variance": (3,), "scale": (3,), "bias": (3,)}
+    for epsilon in (0.0, -1.0, 1e308):  # infinite, once it is cast
+        yield Case("batch_normalization", {"input": (2, 3, 4, 5), **vector}, {"epsilon": epsilon})
+        yield Case("instance_normalization", {"input": (1, 3, 1, 1), "bias": (3,)}, {"epsilon": epsilon})
+        for shape, axes in (((4,), ()), ((), ()), ((1, 1), (0, 1)), ((2, 3), (1,))):
+            both = dict.fromkeys(("scale", "bias"), tuple(shape[axis] for axis in axes))
+            yield Case("layer_normalization", {"input": shape, **both}, {"axes": axes, "epsilon": epsilon})
     for axis in (0, 1, 2):
         yield Case("softmax", {"input": (3, 4, 5)}, {"axis": axis})
     yield Case("softmax", {"input": _DEEP}, {"axis": 2})
     yield Case("matmul", {"a": (3, 4), "b": (4, 5)})
     yield Case("matmul", {"a": (2, 1, 3, 4), "b": (5, 4, 2)})
     yield Case("matmul", {"a": (2, 1, 1, 2, 1, 1, 3, 4), "b": (1, 2, 1, 1, 1, 2, 4, 2)})
+    yield Case("matmul", {"a": (2, 3, 1), "b": (1, 4)})
     for a, b, options in (
         ((3, 4), (4, 5), {}),
         ((4, 3), (5, 4), {"a_transpose": True, "b_transpose": True, "alpha": 0.5, "beta": -2.0}),
+        ((1, 3), (5, 1), {"a_transpose": True, "b_transpose": True}),
     ):
         for c in (None, (), (5,), (1, 5), (3, 1), (3, 5), (1, 1), (1,)):
             yield Case("gemm", {"a": a, "b": b} | ({} if c is None else {"c": c}), options)

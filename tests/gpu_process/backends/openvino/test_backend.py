@@ -168,3 +168,25 @@ def test_squares_of_float16_constants_do_not_overflow_when_they_are_folded() -> 
     image = np.full((1, 1, 2, 2), 300, np.float16)
     y = bench.call("l2_pool2d", bench.place(image, "constant"), window_dimensions=(2, 2))
     assert bench.compute(y=y)["y"].item() == 600
+
+
+def test_products_over_one_element_may_follow_each_other() -> None:
+    """As products, OpenVINO refuses them: `test_runtime_faults.py`."""
+    bench = Workbench()
+    x = bench.place(np.array([[1, 2], [3, 4]], np.float32))
+    column = bench.call("matmul", x, bench.place(np.array([[1], [2]], np.float32), "constant"))
+    for b_transpose in (False, True):
+        weights = np.array([[3]], np.float32)
+        column = bench.call("gemm", column, bench.place(weights, "constant"), b_transpose=b_transpose)
+    np.testing.assert_array_equal(bench.compute(y=column)["y"], [[45], [99]])
+
+
+def test_statistics_of_float16_are_folded_in_float32() -> None:
+    rng = np.random.default_rng(7)
+    x, mean, variance = (rng.uniform(0.01, 1, 512).astype(np.float16) for _ in range(3))
+    bench = Workbench()
+    operands = bench.place(x.reshape(1, 512)), bench.place(mean, "constant"), bench.place(variance, "constant")
+    y = bench.compute(y=bench.call("batch_normalization", *operands))["y"]
+    wide = [each.astype(np.float64) for each in (x, mean, variance)]
+    right = (wide[0] - wide[1]) / np.sqrt(wide[2] + np.float64(np.float16(1e-5)))
+    np.testing.assert_array_equal(y[0], right.astype(np.float16))

@@ -87,6 +87,19 @@ def test_nan_is_greater(function: Callable[..., Any]) -> None:
     assert _run(lambda a, b: opset.convert(function(a, b), F32), _floats(NAN), _floats(1)).all()
 
 
+def _compile_products_over_one_element() -> None:
+    """One thread, a product with a constant, and one more, whose inner size is 1."""
+    x = opset.parameter([2, 2], F32)
+    column = opset.matmul(x, opset.constant(_floats(1, 2).reshape(2, 1)), False, False)
+    _compiled([opset.matmul(column, opset.constant(_floats(3).reshape(1, 1)), False, False)], [x])
+
+
+def test_a_product_over_one_element_after_another_product_is_refused() -> None:
+    code = f"from {__name__} import _compile_products_over_one_element as compile; compile()"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, timeout=50)
+    assert child.returncode < 0 or b"Layout rank" in child.stderr
+
+
 def test_float16_is_not_rounded_inside_a_model() -> None:
     y = _run(lambda x: opset.convert(opset.convert(opset.multiply(x, x), ov.Type.f16), F32), _floats(1.0001))
     assert y.item() != np.float32(np.float16(1.0002))
