@@ -150,13 +150,17 @@ class _Read(_Command):
 
 
 class _Destroy(_Command):
-    def __init__(self, *, tensor: bytes = b"", graph: bytes = b"") -> None:
+    def __init__(self, *, tensor: ClientTensor | None = None, graph: bytes = b"") -> None:
         self._tensor = tensor
         self._graph = graph
 
+    def ready(self, completed: int) -> bool:  # noqa: ARG002
+        # Its slot may be another tensor's at once: not before the last result was taken out of it.
+        return self._tensor is None or not self._tensor.place.unread
+
     def fill(self, message: timeline_pb2.Command) -> None:
-        if self._tensor:
-            message.destroy.tensor = self._tensor
+        if self._tensor is not None:
+            message.destroy.tensor = self._tensor.token
         else:
             message.destroy.graph = self._graph
 
@@ -221,7 +225,7 @@ class GrpcTimeline:
     def destroy_tensor(self, tensor: ClientTensor) -> None:
         with self._order(frees=True):
             self._bindings.forget(tensor)
-            tensor.place.last_use = self._issue(_Destroy(tensor=tensor.token))
+            tensor.place.last_use = self._issue(_Destroy(tensor=tensor))
 
     def destroy_graph(self, graph: bytes) -> None:
         with self._order(frees=True):

@@ -5,9 +5,10 @@ A command that can't be published yet waits in a queue, and all that are issued 
 - there is no room in the ring;
 - a dispatch uses a binding that the GPU process does not know yet;
 - a write, and no slot of the tensor is free of work in flight: its bytes are staged;
-- a dispatch would overwrite what a read that was issued before has not fetched, and there is no spare slot.
+- a dispatch would overwrite what a read that was issued before has not fetched, and there is no spare slot;
+- a tensor is destroyed, whose slot can be another's at once, and a read of it has not been fetched.
 
-Where a tensor has a spare slot, the last two don't wait: the tensor moves into it.
+Where a tensor has a spare slot, the write and the dispatch don't wait: the tensor moves into it.
 """
 
 from __future__ import annotations
@@ -176,16 +177,17 @@ class RingCore:
     def destroy_tensor(self, tensor: ClientTensor) -> None:
         """Free a tensor after all that was issued before."""
         self._bindings.forget(tensor)
-        self._issue(DESTROY_TENSOR, tensor.token)
+        last_read = max((place.last_read for place in (tensor.place, tensor.spare) if place is not None), default=0)
+        self._issue(DESTROY_TENSOR, tensor.token, last_read)
 
     def destroy_graph(self, graph: bytes) -> None:
         """Free a graph after all that was issued before."""
         self._bindings.forget(graph)
         self._issue(DESTROY_GRAPH, graph)
 
-    def _issue(self, kind: int, token: bytes) -> None:
-        if self.waiting or not self._end.room:
-            self._wait(kind, 0, token)
+    def _issue(self, kind: int, token: bytes, after: int = 0) -> None:
+        if self.waiting or not self._end.room or after > self._end.completed:
+            self._wait(kind, 0, token, after)
         else:
             self._publish(kind, 0, token)
 

@@ -65,6 +65,20 @@ def test_a_new_tensor_is_zero_also_where_another_one_was(context: RawContext, ti
         timeline.destroy_tensor(tensor)
 
 
+def test_what_was_read_stays_when_its_tensor_is_destroyed_and_another_takes_the_place(
+    context: RawContext, timeline: TimelineClient
+) -> None:
+    for turn in range(1, 6):
+        tensor = context.tensor()
+        timeline.write(tensor, _floats(turn))
+        read = timeline.read(tensor)
+        timeline.destroy_tensor(tensor)
+        others = [context.tensor() for _ in range(3)]
+        assert as_floats(read.result(SECONDS)).tolist() == [[turn] * 3] * 2
+        for other in others:
+            timeline.destroy_tensor(other)
+
+
 def test_dispatches_and_reads_happen_in_the_order_of_the_calls(context: RawContext, timeline: TimelineClient) -> None:
     graph = context.build(increment(_ones(context)))
     ping, pong = context.tensor(), context.tensor()

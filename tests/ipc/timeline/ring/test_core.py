@@ -111,6 +111,19 @@ def test_what_a_read_has_not_fetched_is_not_overwritten() -> None:
     assert play.execute()[0] == DISPATCH
 
 
+def test_a_tensor_is_not_destroyed_before_its_reads_are_fetched() -> None:
+    play = Play()
+    tensor = play.tensor(spare=True)
+    play.core.write(tensor, memoryview(b"1111"))
+    read = play.read(tensor)
+    play.core.destroy_tensor(tensor)
+    assert [play.execute()[0] for _ in range(2)] == [WRITE, READ]
+    assert not play.gpu.available()
+    play.core.advance()
+    assert read.data == b"1111"
+    assert play.execute() == (DESTROY_TENSOR, 0, tensor.token)
+
+
 def test_outputs_move_away_from_what_a_read_has_not_fetched() -> None:
     play = Play()
     source, target = play.tensor(), play.tensor(spare=True)
