@@ -4,11 +4,11 @@ Two kinds of region cross the boundary:
 
 - *pools*, made by the GPU process, which both sides map once; tensors are slots in them. The size is sealed; a pool
   that the renderer may only read is sealed against all writing but through the mapping that the GPU process has;
-- *constants*, made by the renderer: written with write(2), then sealed against everything, and mapped private and
+- *constants*, made by the renderer: written with pwrite(2), then sealed against everything, and mapped private and
   read-only by the GPU process.
 
-Mappings belong to the arrays that show them: memory is unmapped when the last view is gone, never before, and no
-descriptor stays open for it (a GPU process has few).
+Mappings belong to the arrays that show them: memory is unmapped when the last view is gone, never before, and needs no
+open descriptor for that.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Region:
         memory: all of it, as bytes; views of it keep the mapping alive.
     """
 
-    __slots__ = ("_owner", "memory", "size", "writable")
+    __slots__ = ("__weakref__", "_owner", "memory", "size", "writable")
 
     def __init__(self, fd: int, size: int, *, writable: bool, private: bool = False) -> None:
         self.size = size
@@ -126,7 +126,7 @@ def _map(fd: int, size: int, *, writable: bool, private: bool) -> ctypes.Array[c
 
 
 def create_pool(size: int, name: str, *, peer_may_write: bool) -> tuple[Region, int]:
-    """A region for the slots of tensors, zeroed, and the descriptor to send to the peer; close it after sending.
+    """A region for the slots of tensors, zeroed, and its descriptor: to send to the peer, to `reserve`, and to close.
 
     Args:
         size: bytes, rounded up to pages.
@@ -152,6 +152,20 @@ def create_pool(size: int, name: str, *, peer_may_write: bool) -> tuple[Region, 
     return region, fd
 
 
+def reserve(fd: int, offset: int, length: int) -> None:
+    """Have the kernel set memory aside for a part of a pool, five times as fast as it is faulted in.
+
+    Whoever touches it afterwards finds zeros, and never that there is no memory left, which would be their end.
+
+    Raises:
+        MemoryError: the system has no memory left.
+    """
+    try:
+        os.posix_fallocate(fd, offset, length)
+    except OSError as error:
+        raise MemoryError(f"shared memory of {length} bytes: {error.strerror}") from error
+
+
 def map_pool(fd: int, size: int) -> Region:
     """Map a pool that the peer made: for reading and writing, or for reading where it is sealed so.
 
@@ -164,27 +178,73 @@ def map_pool(fd: int, size: int) -> Region:
     return Region(fd, size, writable=not seals & _F_SEAL_FUTURE_WRITE)
 
 
+class UnsealedConstants:
+    """A region of constants in the making.
+
+    Written, not mapped: while a writable mapping lives, the seal against writing is refused.
+
+    Attributes:
+        discard: call it to let go of the region at once; it goes with its last reference anyway.
+    """
+
+    def __init__(self, name: str) -> None:
+        """An empty one; `name` is shown in /proc, for whoever debugs.
+
+        Raises:
+            MemoryError: the system has no memory left, or no descriptors.
+        """
+        self._descriptor = _memfd(name)
+        self.discard = weakref.finalize(self, os.close, self._descriptor)
+        self.discard.atexit = False
+
+    def write(self, data: memoryview, offset: int) -> None:
+        """Copy bytes to `offset`; what was not written before them is zero.
+
+        Raises:
+            MemoryError: the system has no memory left.
+        """
+        view = data.cast("B")
+        try:
+            while view.nbytes:
+                written = os.pwrite(self._descriptor, view, offset)
+                view, offset = view[written:], offset + written
+        except OSError as error:
+            raise MemoryError(f"shared memory for constants: {error.strerror}") from error
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes that were written."""
+        return os.pread(self._descriptor, length, offset)
+
+    def seal(self) -> int:
+        """Seal the region; its descriptor, which is the caller's to close from here on.
+
+        Raises:
+            MemoryError: the system has no memory left.
+        """
+        try:
+            fcntl.fcntl(self._descriptor, fcntl.F_ADD_SEALS, CONSTANT_SEALS)
+        except OSError as error:
+            raise MemoryError(f"shared memory for constants: {error.strerror}") from error
+        self.discard.detach()
+        return self._descriptor
+
+
 def seal_constants(chunks: Iterable[bytes | memoryview], name: str) -> int:
     """A sealed region holding `chunks` one after the other; returns its descriptor, which is the caller's to close.
 
     Raises:
         MemoryError: the system has no memory left.
     """
-    fd = _memfd(name)
+    region, end = UnsealedConstants(name), 0
     try:
-        # Written, not mapped: while a writable mapping lives, the seal against writing is refused.
         for chunk in chunks:
-            view = memoryview(chunk).cast("B")
-            while view.nbytes:
-                view = view[os.write(fd, view) :]
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, CONSTANT_SEALS)
-    except OSError as error:
-        os.close(fd)
-        raise MemoryError(f"shared memory for constants: {error.strerror}") from error
+            view = memoryview(chunk)
+            region.write(view, end)
+            end += view.nbytes
+        return region.seal()
     except BaseException:
-        os.close(fd)
+        region.discard()
         raise
-    return fd
 
 
 def check_constants(fd: int, size: int) -> int:

@@ -110,7 +110,7 @@ class BuilderCore(OperatorMethods):
         with self._lock:
             self._check_can_build()
             self._check(descriptor, self._context._limits.constant, "constant")
-            return self._add_constant(matching_bytes(data, descriptor, "constant").tobytes(), descriptor)
+            return self._add_constant(matching_bytes(data, descriptor, "constant"), descriptor)
 
     def _constant_number(self, data_type: DataTypeLike, value: MLNumber) -> MLOperand:
         descriptor = self._context._to_descriptor(to_data_type(data_type), ())
@@ -120,8 +120,10 @@ class BuilderCore(OperatorMethods):
             self._check(descriptor, self._context._limits.constant, "constant")
             cast = cast_number(number, descriptor.data_type)
             if descriptor.data_type.is_packed:  # the low nibble of one byte
-                return self._add_constant(bytes([int(cast) & 0xF]), descriptor)
-            return self._add_constant(np.array(cast, descriptor.data_type.storage).tobytes(), descriptor)
+                data = bytes([int(cast) & 0xF])
+            else:
+                data = np.array(cast, descriptor.data_type.storage).tobytes()
+            return self._add_constant(memoryview(data), descriptor)
 
     def _constant_tensor(self, tensor: MLTensor) -> MLOperand:
         if tensor._context is not self._context:
@@ -164,12 +166,13 @@ class BuilderCore(OperatorMethods):
             for name, operand in named.items():
                 self._check_output(name, operand)
             graph, constants = self._recording.needed_for({name: operand._id for name, operand in named.items()})
-            for data in constants.values():
-                if isinstance(data, MLTensor) and data._destroyed:
-                    raise MLTypeError(f"build: the constant {data!r} is destroyed")
+            for source in constants.values():
+                if isinstance(source, MLTensor) and source._destroyed:
+                    raise MLTypeError(f"build: the constant {source!r} is destroyed")
+            data = self._recording.data
             self._has_built = True
             self._recording = Recording()  # copies of constants are many bytes
-        return self._context._compile(graph, constants)
+        return self._context._compile(graph, constants, data)
 
     def _check_output(self, name: str, operand: MLOperand) -> None:
         shown = f"build: output [{escape_label(name)}]"
@@ -201,7 +204,7 @@ class BuilderCore(OperatorMethods):
         if not limits.allows_rank(descriptor.rank):
             raise MLTypeError(f"{place}: the rank of {descriptor} is not within {limits.min_rank} to {limits.max_rank}")
 
-    def _add_constant(self, data: bytes | MLTensor, descriptor: Descriptor) -> MLOperand:
+    def _add_constant(self, data: memoryview | MLTensor, descriptor: Descriptor) -> MLOperand:
         return MLOperand(self, self._recording.add_constant(data, descriptor), descriptor)
 
     def __repr__(self) -> str:

@@ -1,21 +1,66 @@
-"""Constants on their way: many share one sealed region, each at an aligned place."""
+"""Constants on their way: all of a builder's share one region, each at an aligned place."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from ipc.shared_memory import ALIGNMENT, UnsealedConstants
 
-from ipc.graph import OperandId
-from ipc.shared_memory import ALIGNMENT
+REGION_NAME = "webnn-constants"
+
+_GATHERED_BYTES = 256 << 10
 
 
-def lay_out(constants: Mapping[OperandId, bytes]) -> tuple[dict[OperandId, int], Iterable[bytes]]:
-    """The offset of each constant in their common region, and the pieces that fill it, gaps included."""
-    offsets: dict[OperandId, int] = {}
-    pieces: list[bytes] = []
-    end = 0
-    for operand, data in constants.items():
+class Constants:
+    """The bytes of a builder's constants, copied once: to where the GPU process will read them.
+
+    Small ones are gathered first, and a builder that has no others has no descriptor open until it builds. What the
+    outputs turn out not to need stays in the region: such constants are rare, and another copy is not.
+    """
+
+    def __init__(self) -> None:
+        self._region: UnsealedConstants | None = None
+        self._gathered = bytearray()
+        self._written = 0  # bytes that are in the region
+
+    def add(self, data: memoryview) -> int:
+        """Take a copy of the bytes; their offset in the region.
+
+        Raises:
+            MemoryError: the system has no memory left.
+        """
+        end = self._written + len(self._gathered)
         gap = -end % ALIGNMENT
-        pieces += (bytes(gap), data)
-        offsets[operand] = end + gap
-        end += gap + len(data)
-    return offsets, pieces
+        if data.nbytes < _GATHERED_BYTES:
+            self._gathered += bytes(gap)
+            self._gathered += data
+            if len(self._gathered) >= _GATHERED_BYTES:
+                self._flush()
+        else:
+            self._flush()
+            self._open().write(data, end + gap)
+            self._written = end + gap + data.nbytes
+        return end + gap
+
+    def read(self, offset: int, length: int) -> bytes:
+        """What was added, for tools that look at a recording."""
+        self._flush()
+        return self._open().read(offset, length)
+
+    def seal(self) -> int:
+        """The descriptor of the sealed region, which is the caller's to close. Nothing can be added any more.
+
+        Raises:
+            MemoryError: the system has no memory left.
+        """
+        self._flush()
+        return self._open().seal()
+
+    def _flush(self) -> None:
+        if self._gathered:
+            self._open().write(memoryview(self._gathered), self._written)
+            self._written += len(self._gathered)
+            self._gathered = bytearray()
+
+    def _open(self) -> UnsealedConstants:
+        if self._region is None:
+            self._region = UnsealedConstants(REGION_NAME)
+        return self._region

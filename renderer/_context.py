@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ipc.codec import encode_descriptor, encode_graph
@@ -21,7 +21,7 @@ from ipc.shared_memory import seal_constants
 from ipc.timeline import Binding, ClientTensor
 from renderer._arrays import Array, Buffer, as_array, bytes_of_like, check_out, empty, head, matching_bytes
 from renderer._checks import check_bindings, check_names
-from renderer._constants import lay_out
+from renderer._constants import REGION_NAME, Constants
 from renderer._context_state import ContextState
 from renderer._conversions import DataTypeLike, of_kind, to_descriptor, to_named
 from renderer._promises import Promise
@@ -112,7 +112,7 @@ class ContextCore(ContextState):
         self._check_open()
         self._check_dimensions(descriptor, "create_constant_tensor")
         data = matching_bytes(array, descriptor, "create_constant_tensor")
-        with self._offered([data]) as region:
+        with self._offered(lambda: seal_constants([data], REGION_NAME)) as region:
             request = context_pb2.CreateConstantTensorRequest(
                 context=self._token,
                 descriptor=encode_descriptor(descriptor),
@@ -122,16 +122,21 @@ class ContextCore(ContextState):
             info = (await self._call(self._session.stub.CreateConstantTensor, request)).tensor
         return self._add_tensor(info, descriptor, constant=True)
 
-    async def _compile(self, graph: Graph, constants: Mapping[OperandId, bytes | MLTensor]) -> MLGraph:
-        """Compile what a builder has recorded and checked."""
+    async def _compile(self, graph: Graph, constants: Mapping[OperandId, int | MLTensor], data: Constants) -> MLGraph:
+        """Compile what a builder has recorded and checked.
+
+        Args:
+            constants: where in `data` each is, or its tensor.
+        """
         with contextlib.ExitStack() as offered:
-            offsets, pieces = lay_out({key: data for key, data in constants.items() if isinstance(data, bytes)})
-            if pieces:
-                region = offered.enter_context(self._offered(pieces))
-                graph.constants.update((operand, ConstantSource(region, offset)) for operand, offset in offsets.items())
-            for operand, data in constants.items():
-                if isinstance(data, MLTensor):
-                    graph.constants[operand] = ConstantSource(data._handle.token, is_tensor=True)
+            region = b""
+            if any(isinstance(source, int) for source in constants.values()):
+                region = offered.enter_context(self._offered(data.seal))
+            for operand, source in constants.items():
+                if isinstance(source, MLTensor):
+                    graph.constants[operand] = ConstantSource(source._handle.token, is_tensor=True)
+                else:
+                    graph.constants[operand] = ConstantSource(region, source)
             message = encode_graph(graph).SerializeToString()
             chunks = _chunks(message, context=self._token, after=self._timeline.sequence)
             info = (await self._call(self._session.stub.CreateGraph, chunks)).graph
@@ -261,14 +266,14 @@ class ContextCore(ContextState):
         return outcome
 
     @contextlib.contextmanager
-    def _offered(self, pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
-        """The token of a sealed region with these bytes, withdrawn when the GPU process has taken what it needs.
+    def _offered(self, seal: Callable[[], int]) -> Iterator[bytes]:
+        """The token of the region that `seal` makes, withdrawn when the GPU process has taken what it needs.
 
         Raises:
             UnknownError: there is no memory for it.
         """
         try:
-            descriptor = seal_constants(pieces, "webnn-constants")
+            descriptor = seal()
         except MemoryError as error:
             raise UnknownError(str(error)) from error
         try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ipc.descriptors import Descriptor
 from ipc.graph import Graph, OperandId, Operation, SlotOperands
 from ipc.operators import Operator
+from renderer._constants import Constants
 
 if TYPE_CHECKING:
     from renderer.tensor import MLTensor
@@ -25,14 +26,16 @@ class Recording:
         operands: descriptor of each.
         inputs: id by name.
         input_ids: the same ids, to look one up.
-        constants: a copy of the bytes of each constant, or its tensor.
+        constants: where the bytes of each constant are in `data`, or its tensor.
+        data: the bytes of the constants.
         operations: in the order of the calls.
     """
 
     operands: list[Descriptor] = field(default_factory=list)
     inputs: dict[str, OperandId] = field(default_factory=dict)
     input_ids: set[OperandId] = field(default_factory=set)
-    constants: dict[OperandId, bytes | MLTensor] = field(default_factory=dict)
+    constants: dict[OperandId, int | MLTensor] = field(default_factory=dict)
+    data: Constants = field(default_factory=Constants)
     operations: list[Operation] = field(default_factory=list)
 
     def add_input(self, name: str, descriptor: Descriptor) -> OperandId:
@@ -40,9 +43,11 @@ class Recording:
         self.input_ids.add(operand)
         return operand
 
-    def add_constant(self, data: bytes | MLTensor, descriptor: Descriptor) -> OperandId:
+    def add_constant(self, data: memoryview | MLTensor, descriptor: Descriptor) -> OperandId:
+        """Record a constant, its bytes copied; its id."""
+        source = self.data.add(data) if isinstance(data, memoryview) else data
         operand = self._add(descriptor)
-        self.constants[operand] = data
+        self.constants[operand] = source
         return operand
 
     def add_operation(
@@ -58,8 +63,8 @@ class Recording:
         self.operations.append(Operation(operator, operands, attributes, made, label))
         return made
 
-    def needed_for(self, outputs: Mapping[str, OperandId]) -> tuple[Graph, dict[OperandId, bytes | MLTensor]]:
-        """The graph of what the outputs depend on, with ids of its own, and the data of its constants by these ids."""
+    def needed_for(self, outputs: Mapping[str, OperandId]) -> tuple[Graph, dict[OperandId, int | MLTensor]]:
+        """The graph of what the outputs depend on, with ids of its own, and its constants by these ids."""
         needed = set(outputs.values())
         operations = []
         for operation in reversed(self.operations):
@@ -75,7 +80,7 @@ class Recording:
             operations=[_renumber(operation, renumbered) for operation in reversed(operations)],
             outputs=[(name, renumbered[operand]) for name, operand in outputs.items()],
         )
-        constants = {renumbered[operand]: data for operand, data in self.constants.items() if operand in needed}
+        constants = {renumbered[operand]: source for operand, source in self.constants.items() if operand in needed}
         return graph, constants
 
     def _add(self, descriptor: Descriptor) -> OperandId:

@@ -40,8 +40,13 @@ def recipe(graph: Graph, constants: Mapping[OperandId, bytes]) -> tuple[dict[str
 def recorded(builder: MLGraphBuilder, outputs: Mapping[str, MLOperand]) -> tuple[Graph, dict[OperandId, bytes]]:
     """What was recorded in a builder that has not built: the part that the outputs need."""
     ids = {name: operand._id for name, operand in outputs.items()}  # noqa: SLF001  there is no public way
-    graph, constants = builder._recording.needed_for(ids)  # noqa: SLF001
-    return graph, {operand: data for operand, data in constants.items() if isinstance(data, bytes)}
+    recording = builder._recording  # noqa: SLF001
+    graph, constants = recording.needed_for(ids)
+    return graph, {
+        operand: recording.data.read(source, graph.operands[operand].byte_length)
+        for operand, source in constants.items()
+        if isinstance(source, int)
+    }
 
 
 def _laid_out(constants: Mapping[OperandId, bytes]) -> tuple[dict[OperandId, tuple[int, int]], bytes]:
