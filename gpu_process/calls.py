@@ -197,18 +197,14 @@ def define_bindings(
 def create_graph(service: Service, session: Session, chunks: Iterator[bytes]) -> context_pb2.CreateGraphReply:
     """Take a graph in pieces, wait for its place in the timeline, validate and compile it."""
     try:
-        session.builds.charge(1)  # before anything is waited for: whoever says nothing still holds a thread
-        try:
-            head = next(chunks, None)
-            if head is None:
-                raise _cut_short(0, 0)
-            first = parse(context_pb2.CreateGraphChunk, head)
-            context = session.context(decode_token(first.context, "context"))
-            quotas.check("graph_message_bytes", first.total_bytes, session.limit.graph_message_bytes)
-            data = _assemble(first, chunks)
-            made = _build(service, session, context, data, first.after)
-        finally:
-            session.builds.credit(1)
+        head = next(chunks, None)
+        if head is None:
+            raise _cut_short(0, 0)
+        first = parse(context_pb2.CreateGraphChunk, head)
+        context = session.context(decode_token(first.context, "context"))
+        quotas.check("graph_message_bytes", first.total_bytes, session.limit.graph_message_bytes)
+        data = _assemble(first, chunks)
+        made = _build(service, session, context, data, first.after)
     except (MLError, MemoryError, ContextEnded) as error:
         return context_pb2.CreateGraphReply(error=_error(error))
     return context_pb2.CreateGraphReply(graph=context_pb2.GraphInfo(token=made.token, devices=made.compiled.devices))

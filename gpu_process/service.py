@@ -21,10 +21,11 @@ import grpc
 from google.protobuf.message import Message
 
 from gpu_process import calls, recording
+from gpu_process.admission import Admission, Strangers, executed_by
 from gpu_process.backends import Backend
 from gpu_process.context import Context, ContextEnded
 from gpu_process.poller import Poller
-from gpu_process.quotas import Quotas
+from gpu_process.quotas import Account, Quotas
 from gpu_process.recording import recorded_call
 from gpu_process.running_note import Running, Work
 from gpu_process.session import Report, Session, SessionEnded
@@ -49,6 +50,7 @@ else:
     _GenericRpcHandler = grpc.GenericRpcHandler
 
 _Call = Callable[[calls.Service, Session, Any], Message]
+_Answer = Callable[[Session, Admission, Iterator[bytes]], Message]
 
 _CREATES: Mapping[str, tuple[type[Message], type[Message], _Call]] = {
     "CreateContext": (context_pb2.CreateContextRequest, context_pb2.CreateContextReply, calls.create_context),
@@ -65,6 +67,8 @@ _CREATES: Mapping[str, tuple[type[Message], type[Message], _Call]] = {
     ),
 }
 _METHODS = frozenset(_CREATES) | {"DestroyContext", "CreateGraph", "Timeline"}
+
+_CALL_SECONDS = 0.3e-3  # that gRPC's own threads work for a call, which theirs cannot be asked
 
 
 class _Abandoned(Exception):  # noqa: N818 - not an error of ours
@@ -112,6 +116,8 @@ class GpuService(_GenericRpcHandler):
         # what it wants; all that quotas allow must find one.
         workers = self._quotas.calls_at_once
         self._workers = ThreadPoolExecutor(workers, thread_name_prefix="webnn-call")
+        self._strangers = Strangers()
+        self._refuse = executed_by(self._strangers, partial(_refuse))
         self._server = grpc.server(
             self._workers,
             handlers=[self],
@@ -132,6 +138,7 @@ class GpuService(_GenericRpcHandler):
             raise OSError(f"{self.address} can't be bound: {error}") from error
         if not bound:
             raise OSError(f"{self.address} can't be bound")
+        threading.Thread(target=self._guarded, args=(self._strangers.run,), name="webnn-strangers", daemon=True).start()
         self._server.start()
 
     def warm_up(self) -> None:
@@ -182,6 +189,7 @@ class GpuService(_GenericRpcHandler):
             session.end()
         self.poller.stop()
         self._server.stop(grace=None).wait(_STOP_SECONDS)
+        self._strangers.end()
         self._workers.shutdown(wait=False)  # a command that runs ends its thread when it is done
 
     def _session_ended(self, number: int, reason: str, field: str) -> None:
@@ -207,7 +215,7 @@ class GpuService(_GenericRpcHandler):
         if session is None:
             is_duplex = name == "Timeline"
             kind = grpc.stream_stream_rpc_method_handler if is_duplex else grpc.stream_unary_rpc_method_handler
-            return kind(_refuse)
+            return kind(self._refuse)
         handler = self._handler(name, session, metadata)
         return cast("grpc.RpcMethodHandler[bytes, bytes]", recorded_call(handler, session.number, name, metadata))
 
@@ -215,11 +223,14 @@ class GpuService(_GenericRpcHandler):
         if name == "Timeline":
             context = metadata.get(CONTEXT_METADATA, b"")
             return grpc.stream_stream_rpc_method_handler(partial(self._timeline, session, context))
-        if name == "CreateGraph":
-            return grpc.stream_unary_rpc_method_handler(partial(self._create_graph, session))
-        if name == "DestroyContext":
-            return grpc.stream_unary_rpc_method_handler(partial(self._destroy_context, session))
-        return grpc.stream_unary_rpc_method_handler(partial(self._create, session, name))
+        answers: Mapping[str, tuple[Account, _Answer]] = {
+            "CreateGraph": (session.builds, self._create_graph),
+            "DestroyContext": (session.ends, self._destroy_context),
+        }
+        account, answer = answers.get(name) or (session.calls, partial(self._create, name))
+        admission = Admission(account, self._workers)
+        behaviour = partial(self._answer, session, admission, answer)
+        return grpc.stream_unary_rpc_method_handler(executed_by(admission, behaviour))
 
     def _session_of(self, secret: object) -> Session | None:
         if not isinstance(secret, bytes):
@@ -232,43 +243,41 @@ class GpuService(_GenericRpcHandler):
                 found = session
         return found
 
-    def _create(self, session: Session, name: str, requests: Iterator[bytes], call: grpc.ServicerContext) -> bytes:
-        request_type, reply_type, function = _CREATES[name]
-
-        def work() -> Message:
-            try:
-                session.calls.charge(1)
-            except QuotaExceededError as error:
-                return reply_type(error=encode_error(error))
-            try:
-                return function(self._shared, session, parse(request_type, _request(requests)))
-            finally:
-                session.calls.credit(1)
-
-        return self._answer(session, call, work)
-
-    def _destroy_context(self, session: Session, requests: Iterator[bytes], call: grpc.ServicerContext) -> bytes:
-        def work() -> Message:
-            session.ends.charge(1)
-            try:
-                request = parse(context_pb2.DestroyContextRequest, _request(requests))
-                return calls.destroy_context(self._shared, session, request)
-            finally:
-                session.ends.credit(1)
-
-        return self._answer(session, call, work)
-
-    def _create_graph(self, session: Session, chunks: Iterator[bytes], call: grpc.ServicerContext) -> bytes:
-        def work() -> Message:
-            return calls.create_graph(self._shared, session, chunks)
-
-        return self._answer(session, call, work)
-
-    def _answer(self, session: Session, call: grpc.ServicerContext, work: Callable[[], Message]) -> bytes:
+    def _answer(
+        self,
+        session: Session,
+        admission: Admission,
+        answer: _Answer,
+        requests: Iterator[bytes],
+        call: grpc.ServicerContext,
+    ) -> bytes:
         """The serialised reply of a call; every way in which it can end is here."""
         with _Verdict(self, session, call) as verdict:
-            return work().SerializeToString()
+            return answer(session, admission, requests).SerializeToString()
         return verdict.abort()
+
+    def _create(self, name: str, session: Session, admission: Admission, requests: Iterator[bytes]) -> Message:
+        request_type, reply_type, function = _CREATES[name]
+        try:
+            with admission.place():
+                request = _request(requests)
+                with session.pace.work(_CALL_SECONDS):
+                    return function(self._shared, session, parse(request_type, request))
+        except QuotaExceededError as error:
+            return reply_type(error=encode_error(error))
+
+    def _destroy_context(self, session: Session, admission: Admission, requests: Iterator[bytes]) -> Message:
+        with admission.place():
+            request = _request(requests)
+            with session.pace.work(_CALL_SECONDS):
+                return calls.destroy_context(self._shared, session, parse(context_pb2.DestroyContextRequest, request))
+
+    def _create_graph(self, session: Session, admission: Admission, chunks: Iterator[bytes]) -> Message:
+        try:
+            with admission.place(), session.pace.work(_CALL_SECONDS):
+                return calls.create_graph(self._shared, session, chunks)
+        except QuotaExceededError as error:
+            return context_pb2.CreateGraphReply(error=encode_error(error))
 
     def _timeline(
         self, session: Session, context_token: object, batches: Iterator[bytes], call: grpc.ServicerContext
@@ -280,7 +289,7 @@ class GpuService(_GenericRpcHandler):
                     raise BadMessage(BadMessageReason.INVALID_TOKEN, CONTEXT_METADATA)
                 context = session.context(decode_token(context_token, CONTEXT_METADATA))
                 context.claim_timeline()
-                yield from execute_batches(context, batches, partial(self.running, session.number))
+                yield from execute_batches(context, batches, partial(self.running, session.number), session.floor)
             except ContextEnded as ended:
                 logger.debug("session %d: %s", session.number, ended)  # the stream just ends
             finally:
@@ -288,6 +297,12 @@ class GpuService(_GenericRpcHandler):
                     session.end_context(context)
             return
         verdict.abort()
+
+    def done_by_others(self, number: int) -> int:
+        """How many commands of sessions but this one have been executed, in contexts that have not ended."""
+        with self._lock:
+            sessions = list(self._sessions.values())
+        return sum(session.done() for session in sessions if session.number != number)
 
     def running(self, number: int, begins: bool) -> None:
         """Commands of a session are executed by this thread, or no more."""

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from gpu_process.backends import Backend
 from gpu_process.constants import ConstantRegions
 from gpu_process.context import Context, ContextEnded, SessionMemory
+from gpu_process.pace import Pace
 from gpu_process.poller import Poller
 from gpu_process.pools import SlotPool
 from gpu_process.quotas import Account, Quotas
@@ -32,19 +33,23 @@ logger = logging.getLogger(__name__)
 
 _SEND_TIMEOUT = 5.0  # seconds in which a renderer must make room in its socket; it drains it before every look-up
 _REMEMBERED_ENDS = 4096
+_PACKET_SECONDS = 0.1e-3  # that a packet costs besides what is done with it: it is received, and a thread woken
 
 Report = Callable[[int, str, str], None]
 """Tells the host that a session has ended: its number, the reason of a bad message or "", the offending field or ""."""
 
 
-class RingService(Protocol):
-    """What serves rings."""
+class SessionService(Protocol):
+    """What a session needs of the service."""
 
     @property
     def poller(self) -> Poller: ...
 
     def running(self, number: int, begins: bool, /) -> None:
         """Commands of a session are executed, or no more."""
+
+    def done_by_others(self, number: int, /) -> int:
+        """How many commands of sessions but this one have been executed."""
 
 
 class Cancellable(Protocol):
@@ -64,6 +69,8 @@ class Session:
         number: as the host counts.
         limit: its quotas.
         builds, calls, ends: what it has under way.
+        pace: of what it does beside its timelines.
+        floor: for which its timelines take turns.
     """
 
     def __init__(
@@ -73,7 +80,7 @@ class Session:
         address: str,
         limit: Quotas,
         report: Report,
-        rings: RingService,
+        service: SessionService,
     ) -> None:
         """Takes over the socket. `run` must be called then, in a thread of the session's own."""
         self.number = number
@@ -81,12 +88,14 @@ class Session:
         self.builds = Account("builds", limit.builds)
         self.calls = Account("calls", limit.calls)
         self.ends = Account("ends", limit.ends)
+        self.floor = threading.Lock()
+        self.pace = Pace(partial(service.done_by_others, number))
         self._raw_socket = sock
         self._socket = session_socket(sock, number)
         self._secret = new_secret()
         self._address = address
         self._report = report
-        self._rings = rings
+        self._service = service
         self._lock = threading.Lock()  # for the tables and the end
         self._receiving = threading.Lock()
         self._greeted = False
@@ -146,11 +155,11 @@ class Session:
             raise
         finally:
             parts.sent()
-        running = partial(self._rings.running, self.number)
+        running = partial(self._service.running, self.number)
         kind = RingServer if trace.recorder is None else TracedRingServer
         server = kind(self.number, context, parts.end, parts.doorbell, running, self.close_for, parts.close)
-        self._rings.poller.add(server)
-        context.when_ended(partial(self._rings.poller.remove, server))
+        self._service.poller.add(server)
+        context.when_ended(partial(self._service.poller.remove, server))
 
     def context(self, token: bytes) -> Context:
         """The context of that name.
@@ -269,6 +278,7 @@ class Session:
             verdict = self._verdict
             contexts = list(self._contexts.values())
             calls = list(self._calls_in_flight)
+        self.pace.end()
         try:
             self._raw_socket.shutdown(socket.SHUT_RDWR)  # also wakes our own thread
         except OSError as error:
@@ -281,6 +291,12 @@ class Session:
             call.cancel()
         logger.info("session %d ended%s", self.number, f": {verdict}" if verdict else "")
         self._report(self.number, *((verdict.reason.value, verdict.field) if verdict else ("", "")))
+
+    def done(self) -> int:
+        """How many commands of its contexts have been executed."""
+        with self._lock:
+            contexts = list(self._contexts.values())
+        return sum(context.scheduler.done for context in contexts)
 
     def status(self) -> dict[str, object]:
         """What it has, for diagnostics."""
@@ -308,7 +324,8 @@ class Session:
         with self._receiving:
             try:
                 while not self._ended and (received := self._socket.receive_nowait()) is not None:
-                    self._handle(*received)
+                    with self.pace.work(_PACKET_SECONDS):
+                        self._handle(*received)
             except ChannelClosed as error:
                 # An empty packet looks like the end and may be taken by a call's thread: our own would wait for ever.
                 self.end()

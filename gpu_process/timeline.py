@@ -5,8 +5,10 @@ The carrier `ring` has another loop; what both call is `Scheduler`.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError, Message
@@ -24,11 +26,15 @@ from ipc.verdicts import BadMessageReason as Reason
 _PATIENCE = 0.001  # seconds that a result waits for more of its batch
 
 
-def execute_batches(context: Context, batches: Iterable[bytes], running: Callable[[bool], None]) -> Iterator[bytes]:
+def execute_batches(
+    context: Context, batches: Iterable[bytes], running: Callable[[bool], None], floor: threading.Lock
+) -> Iterator[bytes]:
     """Execute serialised batches as they come; yields serialised completions.
 
     Args:
         running: told before and after commands are executed.
+        floor: of the session; who holds it has Python work for it. Its timelines take turns, so that others have one
+            competitor for the interpreter, however many contexts the session has.
 
     Raises:
         BadMessage: a batch, or a command in it, that no correct renderer sends.
@@ -40,14 +46,15 @@ def execute_batches(context: Context, batches: Iterable[bytes], running: Callabl
 
     for data in batches:
         began = trace.now()
-        commands = _decode(data)
-        steps = _execute(context, commands)
+        with floor:
+            commands = _decode(data)
+        steps = _execute(context, commands, floor)
         began = record(trace.Stage.DECODE, began, commands[0].sequence, commands[-1].sequence)
         finished = False
         while not finished:
             running(True)
             before = context.scheduler.done
-            with context.scheduler.turn():
+            with floor, context.scheduler.turn():
                 record(trace.Stage.QUEUE, began, before + 1, commands[-1].sequence)
                 began = trace.now()
                 completions, finished = _collect(steps, running)
@@ -93,7 +100,9 @@ def _collect(
     return batch, True
 
 
-def _execute(context: Context, commands: Iterable[timeline_pb2.Command]) -> Iterator[_Result | None]:
+def _execute(
+    context: Context, commands: Iterable[timeline_pb2.Command], floor: threading.Lock
+) -> Iterator[_Result | None]:
     """Execute commands one by one, in turns of the scheduler; stops where the context ends."""
     scheduler = context.scheduler
     for command in commands:
@@ -102,7 +111,7 @@ def _execute(context: Context, commands: Iterable[timeline_pb2.Command]) -> Iter
         scheduler.begin(command.sequence)
         kind = command.WhichOneof("command")
         if kind == "dispatch":
-            _dispatch(context, command.dispatch)
+            _dispatch(context, command.dispatch, floor)
         elif kind == "read":
             yield from _read(context, command.read)
         elif kind == "write":
@@ -114,7 +123,7 @@ def _execute(context: Context, commands: Iterable[timeline_pb2.Command]) -> Iter
         yield None
 
 
-def _dispatch(context: Context, dispatch: timeline_pb2.Dispatch) -> None:
+def _dispatch(context: Context, dispatch: timeline_pb2.Dispatch, floor: threading.Lock) -> None:
     scheduler = context.scheduler
     binding = dispatch.binding
     if dispatch.define or dispatch.graph or dispatch.inputs or dispatch.outputs:
@@ -127,7 +136,20 @@ def _dispatch(context: Context, dispatch: timeline_pb2.Dispatch) -> None:
             decode_named(dispatch.inputs, "dispatch.inputs"),
             decode_named(dispatch.outputs, "dispatch.outputs"),
         )
-    scheduler.dispatch(binding)
+    if scheduler.takes_long(binding):
+        with _without(floor):
+            scheduler.dispatch(binding)
+    else:
+        scheduler.dispatch(binding)
+
+
+@contextmanager
+def _without(floor: threading.Lock) -> Iterator[None]:
+    floor.release()
+    try:
+        yield
+    finally:
+        floor.acquire()
 
 
 def decode_named(bindings: Iterable[timeline_pb2.TensorBinding], path: str) -> NamedTokens:
