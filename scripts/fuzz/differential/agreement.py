@@ -20,7 +20,8 @@ from scripts.fuzz.case import PLACEHOLDER, GraphCase
 from scripts.fuzz.evaluation import Array, as_array, reference, run
 
 _MOVING_FAMILIES = frozenset({"shape", "indexing"})
-_RUNS = 4  # perturbed ones
+_SHIFTING_FAMILIES = frozenset({"normalization"})  # a rounded mean shifts all elements, whatever their size
+_PAIRS = 3  # of perturbed runs, the second against the first: one of them goes where a function is not flat
 _SPECIAL_NUMBER = 1e18  # of an attribute; its square is not far from overflow in float32
 _SAFETY = 8.0  # times the spread that was seen
 _ROUNDING = {DataType.FLOAT32: 2.0**-22, DataType.FLOAT16: 2.0**-9}
@@ -59,14 +60,15 @@ def disagreement(case: GraphCase, results: Mapping[str, Array]) -> Disagreement 
     names = {operand: name for name, operand in graph.outputs}
     known = {*given, *case.constants, *(operand for _, operand in graph.inputs)}
     wanted = _evaluated(case, given, None)
-    others = [_evaluated(case, given, np.random.default_rng(number)) for number in range(_RUNS)]
+    others = [_evaluated(case, given, _Moves(number, sign)) for number in range(_PAIRS) for sign in (1, -1)]
     for operation in graph.operations:
         for operand in operation.outputs:
             if operand in given:
                 descriptor = graph.operands[operand]
                 moves = operation.operator.family in _MOVING_FAMILIES and known.issuperset(operation.operand_ids())
                 different = [] if moves else [other[operand] for other in others]
-                what = _difference(given[operand], wanted[operand], different, descriptor)
+                shifts = operation.operator.family in _SHIFTING_FAMILIES
+                what = _difference(given[operand], wanted[operand], different, descriptor, shifts)
                 if what is not None:
                     special = _is_special(case, operation, {**wanted, **given}, wanted[operand])
                     return Disagreement(operation, names[operand], what, _behind(graph, operation, given), special)
@@ -102,18 +104,16 @@ def _has_extremes(value: Array) -> bool:
     return not np.all(np.abs(value.astype(np.float64)) < limit)
 
 
-def _evaluated(
-    case: GraphCase, given: Mapping[OperandId, Array], random: np.random.Generator | None
-) -> dict[OperandId, Array]:
+def _evaluated(case: GraphCase, given: Mapping[OperandId, Array], moves: _Moves | None) -> dict[OperandId, Array]:
     """Every operand that an operation makes, from what the backend says its operands are where that is known."""
     graph = case.graph
     values = {operand: as_array(data, graph.operands[operand]) for operand, data in case.constants.items()}
     values |= {operand: as_array(case.inputs[name], graph.operands[operand]) for name, operand in graph.inputs}
     made: dict[OperandId, Array] = {}
     for operation in graph.operations:
-        moved = random is not None and operation.operator.family not in _MOVING_FAMILIES
+        moving = None if operation.operator.family in _MOVING_FAMILIES else moves
         operands = {
-            operand: _moved(values[operand], graph.operands[operand], random) if moved else values[operand]
+            operand: values[operand] if moving is None else moving.of(values[operand], graph.operands[operand])
             for operand in operation.operand_ids()
         }
         for operand, value in zip(operation.outputs, _alone(graph, operation, operands), strict=True):
@@ -122,18 +122,25 @@ def _evaluated(
     return made
 
 
-def _moved(value: Array, descriptor: Descriptor, random: np.random.Generator | None) -> Array:
-    """`value` with every float moved by about a rounding; a new array, aligned as a backend wants it."""
-    rounding = _ROUNDING.get(descriptor.data_type)
-    if rounding is None or random is None:
-        return value
-    with np.errstate(all="ignore"):
-        wide = value.astype(np.float64)
-        moved = wide * (1 + rounding * random.uniform(-1, 1, value.shape))
-        # What is not finite stays, and what is does not leave the range.
-        limit = float(np.finfo(value.dtype).max)
-        kept = np.where(np.isfinite(wide), np.clip(moved, -limit, limit), wide)
-    return as_array(kept.astype(value.dtype).tobytes(), descriptor)
+class _Moves:
+    """Moves every float by about a rounding; with the other sign, by the same the other way."""
+
+    def __init__(self, seed: int, sign: int) -> None:
+        self._random = np.random.default_rng(seed)
+        self._sign = sign
+
+    def of(self, value: Array, descriptor: Descriptor) -> Array:
+        """`value` moved: a new array, aligned as a backend wants it."""
+        rounding = _ROUNDING.get(descriptor.data_type)
+        if rounding is None:
+            return value
+        with np.errstate(all="ignore"):
+            wide = value.astype(np.float64)
+            moved = wide * (1 + self._sign * rounding * self._random.uniform(-1, 1, value.shape))
+            # What is not finite stays, and what is does not leave the range.
+            limit = float(np.finfo(value.dtype).max)
+            kept = np.where(np.isfinite(wide), np.clip(moved, -limit, limit), wide)
+        return as_array(kept.astype(value.dtype).tobytes(), descriptor)
 
 
 def _alone(graph: Graph, operation: Operation, values: Mapping[OperandId, Array]) -> list[Array]:
@@ -149,12 +156,12 @@ def _alone(graph: Graph, operation: Operation, values: Mapping[OperandId, Array]
     return [results[name] for name in names]
 
 
-def _difference(given: Array, wanted: Array, others: list[Array], descriptor: Descriptor) -> str | None:
+def _difference(given: Array, wanted: Array, others: list[Array], descriptor: Descriptor, shifts: bool) -> str | None:
     """The first element that is too far, in words; none may be, where nothing was moved."""
     if not others:
         far = np.asarray((given != wanted) & ~((given != given) & (wanted != wanted)))
     elif descriptor.data_type.is_float:
-        far = _far_floats(given, wanted, others, descriptor.data_type)
+        far = _far_floats(given, wanted, others, descriptor.data_type, shifts)
     else:
         far = _far_integers(given, wanted, others)
     if not far.any():
@@ -172,12 +179,15 @@ def _far_integers(given: Array, wanted: Array, others: list[Array]) -> Array:
     return np.asarray((given != wanted) & stable)
 
 
-def _far_floats(given: Array, wanted: Array, others: list[Array], data_type: DataType) -> Array:
+def _far_floats(given: Array, wanted: Array, others: list[Array], data_type: DataType, shifts: bool) -> Array:
     with np.errstate(all="ignore"):
         exact, actual = wanted.astype(np.float64), given.astype(np.float64)
         moved = np.stack([other.astype(np.float64) for other in others])
         spread = np.max(np.abs(moved - exact), axis=0)
-        tolerance = _SAFETY * spread + _RELATIVE[data_type] * np.abs(exact) + _ABSOLUTE[data_type]
+        sizes = np.abs(exact)
+        if shifts:
+            sizes = np.max(sizes, initial=0.0, where=np.isfinite(sizes), keepdims=True)
+        tolerance = _SAFETY * spread + _RELATIVE[data_type] * sizes + _ABSOLUTE[data_type]
         near = (np.abs(actual - exact) <= tolerance) | (actual == exact) | (np.isnan(actual) & np.isnan(exact))
         unstable = ~np.all(np.isfinite(moved) == np.isfinite(exact), axis=0)  # a rounding away from overflow or NaN
         limit = float(np.finfo(given.dtype).max)
