@@ -10,17 +10,23 @@ from __future__ import annotations
 import bisect
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gpu_process.faulting import Faulter
 from ipc.channel import new_token
-from ipc.shared_memory import ALIGNMENT, PAGE, Bytes, Region, create_pool
+from ipc.shared_memory import ALIGNMENT, PAGE, Bytes, Region, create_pool, reserve
 
 Offer = Callable[[bytes, int, int], None]
 """Hands a region over to the renderer: token, descriptor, size."""
 
 _FIRST_REGION = 4 << 20
 _LARGEST_REGION = 64 << 20  # unless a single tensor needs more
+
+_FAULTED_AT_ONCE = 256 << 10  # bytes; what takes no longer than to tell another thread, which then is in the way
+
+_faulter = Faulter()  # of all sessions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +54,7 @@ class SlotPool:
         self._owners: dict[bytes, _Arena] = {}
 
     def allocate(self, length: int, *, renderer_may_write: bool) -> Slot:
-        """A zeroed slot, its pages faulted in.
+        """A zeroed slot in memory that is set aside for it, its pages faulted in at once or soon.
 
         Raises:
             MemoryError: the system has no memory left.
@@ -72,9 +78,14 @@ class SlotPool:
                 owner.give_back(slot)
 
     def close(self) -> None:
-        """Let go of all regions: each is unmapped when its last tensor is gone, not when Python looks for cycles."""
+        """Let go of all regions: each is unmapped when its last tensor is gone, not when Python looks for cycles.
+
+        Their descriptors are closed at once.
+        """
         with self._lock:
             self._arenas = {False: [], True: []}
+            for arena in self._owners.values():
+                arena.close()
             self._owners.clear()
 
     def mapped_bytes(self) -> int:
@@ -87,14 +98,14 @@ class SlotPool:
         doubled = sum(arena.region.size for arena in arenas) or _FIRST_REGION
         size = max(min(doubled, _LARGEST_REGION), _footprint(length))
         region, fd = create_pool(size, "webnn-pool", peer_may_write=renderer_may_write)
+        arena = _Arena(new_token(), region, fd)
         try:
-            token = new_token()
-            self._offer(token, fd, region.size)
-        finally:
-            os.close(fd)
-        arena = _Arena(token, region)
+            self._offer(arena.token, fd, region.size)
+        except BaseException:
+            arena.close()
+            raise
         arenas.append(arena)
-        self._owners[token] = arena
+        self._owners[arena.token] = arena
         return arena
 
 
@@ -107,11 +118,14 @@ def _footprint(length: int) -> int:
 class _Arena:
     """First fit in one region; free gaps are kept in order and merge with their neighbours."""
 
-    def __init__(self, token: bytes, region: Region) -> None:
+    def __init__(self, token: bytes, region: Region, fd: int) -> None:
+        """Takes over the region's descriptor."""
         self.token = token
         self.region = region
+        self.close = weakref.finalize(self, os.close, fd)
+        self._fd = fd
         self._gaps = [(0, region.size)]  # (offset, end)
-        self._used_up_to = 0  # beyond it, memory is as the kernel gave it: zero
+        self._used_up_to = 0  # beyond it, memory is as the kernel gives it: zero, and none before it is asked for
 
     def take(self, length: int) -> Slot | None:
         size = _footprint(length)
@@ -120,7 +134,7 @@ class _Arena:
             offset = -(-start // alignment) * alignment
             if offset + size > end:
                 continue
-            self.region.prefault(offset, size)
+            self._provide(offset + size)
             rest = [(start, offset), (offset + size, end)]
             self._gaps[index : index + 1] = [gap for gap in rest if gap[0] < gap[1]]
             memory = self.region.memory[offset : offset + length]
@@ -128,6 +142,18 @@ class _Arena:
             self._used_up_to = max(self._used_up_to, offset + size)
             return Slot(self.token, offset, memory)
         return None
+
+    def _provide(self, end: int) -> None:
+        """See to it that there is memory up to `end`, and that it will be faulted in."""
+        start = self._used_up_to // PAGE * PAGE
+        length = end - start
+        if end <= self._used_up_to:
+            return
+        if length <= _FAULTED_AT_ONCE:
+            self.region.prefault(start, length)
+        else:
+            reserve(self._fd, start, length)
+            _faulter.soon(self.region, start, length)
 
     def give_back(self, slot: Slot) -> None:
         start, end = slot.offset, slot.offset + _footprint(len(slot.memory))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpu_process.pools import Slot, SlotPool
-from ipc.shared_memory import ALIGNMENT, PAGE, Region, map_pool
+from ipc.shared_memory import ALIGNMENT, PAGE, Region, allocated_bytes, map_pool
 
 
 class Offered:
@@ -66,12 +68,43 @@ def test_a_slot_larger_than_a_region_gets_one_of_its_own() -> None:
     assert offered.regions[slot.region].size == 65 << 20
 
 
-def test_no_descriptor_stays_open() -> None:
+def test_no_descriptor_stays_open_after_a_pool() -> None:
     before = len(os.listdir("/proc/self/fd"))
     pool = SlotPool(Offered())
     pool.allocate(10, renderer_may_write=True)
-    pool.allocate(10, renderer_may_write=False)
+    kept = pool.allocate(1 << 20, renderer_may_write=False)
+    assert len(os.listdir("/proc/self/fd")) == before + 2
+    pool.close()
     assert len(os.listdir("/proc/self/fd")) == before
+    assert not kept.memory.any()
+
+
+def test_no_descriptor_stays_open_where_a_region_cannot_be_offered() -> None:
+    def offer(token: bytes, fd: int, size: int) -> None:
+        raise ConnectionError
+
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(ConnectionError):
+        SlotPool(offer).allocate(10, renderer_may_write=True)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_memory_of_a_slot_is_set_aside_before_anybody_touches_it() -> None:
+    descriptors: list[int] = []
+    pool = SlotPool(lambda token, fd, size: descriptors.append(os.dup(fd)))
+    for count in range(1, 4):
+        pool.allocate(1 << 20, renderer_may_write=True)
+        assert allocated_bytes(descriptors[0]) == count << 20  # no more either: others need it
+    os.close(descriptors[0])
+
+
+def test_where_no_memory_is_left_it_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(fd: int, offset: int, length: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", fails)
+    with pytest.raises(MemoryError, match="No space left"):
+        SlotPool(Offered()).allocate(1 << 20, renderer_may_write=True)
 
 
 @settings(deadline=None, max_examples=50)
