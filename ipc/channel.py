@@ -15,7 +15,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -330,8 +330,8 @@ SERVER_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
 # gRPC is imported where it is used first: a host, which only passes sockets on, never does, and a renderer has better
 # things to do before its GPU process is on its way.
 
-interceptors: Final[list[grpc.StreamStreamClientInterceptor[Any, Any]]] = []
-"""Of every gRPC channel that is opened from here on; for `ipc.faults`."""
+disturbances: Final[list[Callable[[grpc.Channel], grpc.Channel]]] = []
+"""What every gRPC channel that is opened from here on is put into; for `ipc.faults`."""
 
 
 def open_grpc_channel(address: str) -> grpc.Channel:
@@ -345,7 +345,9 @@ def open_grpc_channel(address: str) -> grpc.Channel:
     if not address.startswith("unix:"):
         raise ValueError(f"address {address!r} is not that of a Unix domain socket")
     channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
-    return grpc.intercept_channel(channel, *interceptors) if interceptors else channel
+    for disturb in disturbances:
+        channel = disturb(channel)
+    return channel
 
 
 def failure_of(call: Any) -> str:

@@ -4,9 +4,10 @@ A plan is text, so that it can be typed, written into a bug report and run again
 
     SPEC   = ITEM (";" ITEM)*
     ITEM   = "seed=" N  |  WHERE ":" WHAT ["@" WHEN]  |  "gpu.deny:" SYSTEM-CALL
-    WHERE  = "renderer.host" | "renderer.session" | "renderer.timeline"   what the renderer sends to the host, over the
-                                                                          session's socket, and (not by `ring`)
-                                                                          batches of commands
+    WHERE  = "renderer.host" | "renderer.session" | "renderer.call"       what the renderer sends to the host, over the
+                                                                          session's socket, and as calls that are
+                                                                          answered once
+           | "renderer.timeline"                                          batches of commands (not by `ring`)
            | "gpu.host" | "gpu.session"                                   what the GPU process sends
            | "gpu.compile" | "gpu.run" | "gpu.allocate"                   what it does: builds, dispatches, regions
     WHAT   = "drop" | "duplicate" | "swap" | "close-before" | "close-after"             of messages
@@ -31,8 +32,9 @@ import signal
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from ipc import channel
@@ -44,7 +46,8 @@ _OF_DEEDS: Final = _BOTH | {"fail"}
 
 PLACES: Final = {
     **dict.fromkeys(
-        ("renderer.host", "renderer.session", "renderer.timeline", "gpu.host", "gpu.session"), _OF_MESSAGES
+        ("renderer.host", "renderer.session", "renderer.call", "renderer.timeline", "gpu.host", "gpu.session"),
+        _OF_MESSAGES,
     ),
     **dict.fromkeys(("gpu.compile", "gpu.run", "gpu.allocate"), _OF_DEEDS),
 }
@@ -149,7 +152,7 @@ class Place:
         return result
 
 
-class _Traffic:
+class Traffic:
     """Messages on their way through one place, each delivered never, once, or twice, now or after the next."""
 
     def __init__(self, place: Place) -> None:
@@ -195,9 +198,14 @@ def install(plan: Plan, side: str) -> None:
     """
     streams = {stream: plan.place(f"{side}.{stream}") for stream in ("host", "session")}
     _disturb_sockets({stream: place for stream, place in streams.items() if place is not None})
-    timeline = plan.place(f"{side}.timeline")
-    if timeline is not None:
-        _disturb_timelines(timeline)
+    timeline, calls = plan.place(f"{side}.timeline"), plan.place(f"{side}.call")
+    if timeline is not None or calls is not None:
+        from ipc import grpc_faults  # which imports this module, and gRPC
+
+        if timeline is not None:
+            channel.disturbances.append(partial(grpc_faults.disturb_timelines, timeline))
+        if calls is not None:
+            channel.disturbances.append(partial(grpc_faults.DisturbedCalls, calls))
 
 
 def _parse(item: str) -> Fault:
@@ -246,7 +254,7 @@ def _end(number: signal.Signals) -> None:
 def _disturb_sockets(places: dict[str, Place]) -> None:
     undisturbed = MessageSocket.send
     lock = threading.Lock()
-    traffics: weakref.WeakKeyDictionary[MessageSocket[Any, Any], _Traffic] = weakref.WeakKeyDictionary()
+    traffics: weakref.WeakKeyDictionary[MessageSocket[Any, Any], Traffic] = weakref.WeakKeyDictionary()
 
     def send(
         self: MessageSocket[Any, Any], message: Any, fds: Sequence[int] = (), timeout: float | None = None
@@ -270,40 +278,8 @@ def _disturb_sockets(places: dict[str, Place]) -> None:
             return late
 
         with lock:
-            traffic = traffics.setdefault(self, _Traffic(place))
+            traffic = traffics.setdefault(self, Traffic(place))
         traffic.send(lambda: undisturbed(self, message, fds, timeout), hold, self.shut_down)
 
     if places:
         MessageSocket.send = send  # type: ignore[method-assign]
-
-
-def _disturb_timelines(place: Place) -> None:
-    import grpc
-
-    class Disturbance(grpc.StreamStreamClientInterceptor):  # type: ignore[type-arg]  # no generic at run time
-        def intercept_stream_stream(self, continuation: Any, details: Any, batches: Iterator[Any]) -> Any:
-            return continuation(details, _disturbed(place, batches))
-
-    channel.interceptors.append(Disturbance())
-
-
-def _disturbed(place: Place, batches: Iterator[T]) -> Iterator[T]:
-    traffic = _Traffic(place)
-    ready: list[T] = []
-    closed = False
-
-    def close() -> None:
-        nonlocal closed
-        closed = True
-
-    for batch in batches:
-
-        def deliver(it: T = batch) -> None:
-            if not closed:
-                ready.append(it)
-
-        traffic.send(deliver, lambda late=deliver: late, close)  # type: ignore[misc]
-        yield from ready
-        ready.clear()
-        if closed:
-            return

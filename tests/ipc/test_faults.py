@@ -48,6 +48,8 @@ def test_system_calls_are_denied_by_name() -> None:
         "gpu.run:drop",  # a dispatch is no message
         "renderer.session:fail",  # a message does not fail
         "renderer.run:fail",
+        "renderer.call:fail",
+        "gpu.call:drop",
         "gpu.run:fail@0.5",
         "gpu.run:delay",
         "gpu.run:fail=3",

@@ -64,6 +64,8 @@ def injected(*plan: str) -> list[dict[str, Any]]:
         ("gpu.compile:fail@1", "OperationError", ""),
         ("gpu.compile:crash-before@1", "InvalidStateError", "memory-safety"),
         ("gpu.session:close-after@2", "InvalidStateError", ""),
+        ("renderer.call:close-before@2", "InvalidStateError", "a call failed"),
+        ("renderer.call:close-after@4", "InvalidStateError", "a call failed"),
     ],
 )
 def test_a_fault_fails_what_it_hits_and_a_new_context_works(plan: str, error: str, reason: str) -> None:
@@ -82,6 +84,11 @@ def test_a_message_that_no_correct_renderer_sends_costs_it_its_life(plan: str, r
         result = webnn_sim("run", "--backend", "reference", "--inject", plan, str(path))
     assert result.returncode == 128 + signal.SIGKILL
     assert f"the renderer was killed for a bad message: {reason}" in " ".join(result.stderr.split())
+
+
+def test_calls_that_are_late_or_come_twice_change_no_result() -> None:
+    plan = "renderer.call:delay=0.01@1", "renderer.call:duplicate@2-3"
+    assert injected(*plan) == [{"result": "right"}, {"result": "right"}]
 
 
 def test_memory_that_the_kernel_refuses_is_told() -> None:
