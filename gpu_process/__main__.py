@@ -103,6 +103,7 @@ def _options(arguments: argparse.Namespace) -> HostOptions:
             "sandbox_mode",
             "threads",
             "tensor_memory",
+            "guards",
             "start_timeout",
             "log_level",
             "isolate",
@@ -167,6 +168,11 @@ def _parser() -> argparse.ArgumentParser:
         "--tensor-memory",
         choices=CHOICES["tensor_memory"],
         help=f"auto: backends use shared memory where that is safe; private: never ({_DEFAULTS.tensor_memory})",
+    )
+    parser.add_argument(
+        "--guards",
+        choices=CHOICES["guards"],
+        help=f"off: DANGEROUS, any renderer can crash the GPU process or worse; for measurements ({_DEFAULTS.guards})",
     )
     parser.add_argument(
         "--quota", action="append", default=[], metavar="NAME=NUMBER", help="a limit of each session: docs/boundary.md"

@@ -85,6 +85,8 @@ class Host:
         self._connections: set[Connection] = set()
         self._sessions: dict[int, Connection] = {}
         self._chronicle = diagnostics.Chronicle()
+        if options.guards == "off":
+            _logger.warning("guards are OFF: values in a tensor can make a GPU process reach beyond its memory")
 
     def run(self) -> None:
         """Serve until stopped: by `stop`, by SIGINT or SIGTERM, or by the end of the owner. Then end and clean up."""
@@ -120,7 +122,11 @@ class Host:
     def describe(self) -> dict[str, Any]:
         """For diagnostics: who is there, and what has happened."""
         return {
-            "host": {"pid": os.getpid(), "run_directory": str(self._run_directory.path)},
+            "host": {
+                "pid": os.getpid(),
+                "run_directory": str(self._run_directory.path),
+                "guards": self._options.guards,
+            },
             **self._fleet.describe(),
             "renderers": len(self._connections),
             "launched_renderers": self._renderers.describe(),

@@ -98,7 +98,9 @@ def _start(
         os.close(endowment.lifeline)
     restrict_filesystem(spec)
     sys.setswitchinterval(_SWITCH_INTERVAL)
-    backend_options = BackendOptions(threads=options.threads, in_place=options.tensor_memory == "auto")
+    backend_options = BackendOptions(
+        threads=options.threads, guards=options.guards == "on", in_place=options.tensor_memory == "auto"
+    )
     backends = {name: load_backend(name, backend_options) for name in names}
     for backend in backends.values():
         backend.warm_up()

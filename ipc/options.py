@@ -25,6 +25,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "sandbox": ("strict", "compat", "off"),
     "sandbox_mode": ("enforce", "report", "audit"),
     "tensor_memory": ("auto", "private"),
+    "guards": ("on", "off"),
     "log_level": ("debug", "info", "warning", "error"),
 }
 
@@ -47,6 +48,8 @@ class HostOptions:
         sandbox_mode: what becomes of a system call that the policy does not allow.
         threads: threads per graph; 0 lets the backend choose.
         tensor_memory: "private" never lets a backend use memory that a renderer can change.
+        guards: "off" leaves out what keeps native kernels from being led beyond their memory by values of tensors: for
+            measurements of what that costs, and for nothing else.
         quotas: limits of a session that differ from the default, by name.
         preload: modules that register operators, imported before the sandbox closes.
         memory_limit: bytes of one process: private ones, and where a control group may be made, all of them.
@@ -70,6 +73,7 @@ class HostOptions:
     sandbox_mode: str = "enforce"
     threads: int = 1
     tensor_memory: str = "auto"
+    guards: str = "on"
     quotas: Mapping[str, int] = field(default_factory=dict)
     preload: tuple[str, ...] = ()
     memory_limit: int = 8 << 30  # Chromium's limit for its GPU process on a machine of up to 16 GiB

@@ -25,7 +25,7 @@ class BackendOptions:
 
     Attributes:
         threads: threads per graph; 0 lets the backend choose.
-        guards: off only to demonstrate what the guards hold back.
+        guards: off only to measure what the guards cost, and to demonstrate what they hold back.
         in_place: whether memory that a renderer can change may be used where the allowlist permits it.
     """
 

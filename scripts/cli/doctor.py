@@ -129,7 +129,10 @@ def _try_backend(name: str, sandbox: str) -> tuple[list[Finding], list[Finding]]
         return [
             Finding("starts", False, str(error), "the message says which layer or package, and the option to use")
         ], []
-    return [started, *_notes(name, context.device_note)], _layers(status["gpu_processes"][0]["sandbox"]["layers"])
+    guards = Finding("guards", status["host"]["guards"] == "on", "values of tensors lead no kernel beyond its memory")
+    return [started, guards, *_notes(name, context.device_note)], _layers(
+        status["gpu_processes"][0]["sandbox"]["layers"]
+    )
 
 
 def _notes(name: str, device_note: str) -> list[Finding]:

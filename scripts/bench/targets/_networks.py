@@ -30,7 +30,10 @@ P11 = {
 P12 = Target(name="P12", what="build and first result, new weights / Chromium", gate=1.0, aim=0.7)
 P13 = Target(name="P13", what="build and first result, new weights / in process", gate=1.3, aim=1.15)
 P15 = Target(name="P15", what="peak memory of the GPU process / Chromium's", gate=1.0, aim=0.7)
-P20 = Target(name="P20", what="price of the sandbox: on / off", gate=None, aim=1.02)
+P20 = {
+    what: Target(name="P20", what=f"price of the {what}: on / off", gate=None, aim=1.02)
+    for what in ("sandbox", "guards")
+}
 
 _BACKENDS = ("onnxruntime", "openvino")
 
@@ -45,7 +48,7 @@ def networks(run: Run) -> Iterator[Result]:
         for model in MODELS:
             yield from _building(run, backend, model, backend == run.options.backend)
     for model in MODELS:
-        yield from _guarded(run, model)
+        yield from _prices(run, model)
 
 
 def peak_memory(run: Run) -> Iterator[Result]:
@@ -178,13 +181,17 @@ def _after(before: Callable[[], object], source: Callable[[], Samples]) -> Sampl
     return source()
 
 
-def _guarded(run: Run, model: str) -> Iterator[Result]:
-    """P20."""
-    peers: dict[str, Peer] = {level: run.ours(sandbox=level) for level in ("strict", "off")}
+def _prices(run: Run, model: str) -> Iterator[Result]:
+    """P20: each switched off alone."""
+    peers: dict[str, Peer] = {
+        "ours": run.ours(),
+        "without sandbox": run.ours(sandbox="off"),
+        "without guards": run.ours(guards="off"),
+    }
     for peer in peers.values():
         peer.ask("build", model=model, seed=0)
     runs = ModelRuns(peers, model, run.calls(8))
     parameters = {"model": model}
-    found = run.measure("price of the sandbox", runs.sources(), rounds=run.rounds(8), parameters=parameters)
-    found["ours"] = found.pop("strict")
-    yield compared(P20, found, "ours", "off", parameters, binds=False)
+    found = run.measure("price of safety", runs.sources(), rounds=run.rounds(8), parameters=parameters)
+    for what, target in P20.items():
+        yield compared(target, found, "ours", f"without {what}", parameters, binds=False)
