@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.mutation.laboratory import Outcome, Result, Survey, Trial, send, survey, work
+from scripts.mutation.laboratory import Outcome, Result, Survey, Trial, output_of, send, survey, work
 from scripts.mutation.mutants import Mutant
 
 _MOST_SECONDS = 600.0
@@ -77,16 +77,19 @@ class Campaign:
 
     def _survey(self) -> Survey:
         ours, theirs = self._context.Pipe()
-        arguments = (self._root, self._folder / "survey", self._files, list(self._tests), theirs)
+        folder = self._folder / "survey"
+        arguments = (self._root, folder, self._files, list(self._tests), theirs)
         process = self._context.Process(target=survey, args=arguments, daemon=True)
         process.start()
         theirs.close()
         try:
             found = pickle.loads(ours.recv_bytes())
         except EOFError:
-            raise RuntimeError(f"no survey:\n{(self._folder / 'survey/output.txt').read_text()}") from None
+            found = Survey(frozenset())
         process.join()
         assert isinstance(found, Survey)
+        if not found.seconds:
+            raise RuntimeError(f"no tests to run:\n{output_of(folder)}")
         return found
 
     def _judge_all(

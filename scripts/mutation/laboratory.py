@@ -36,6 +36,7 @@ from scripts.mutation.tracing import Footprints
 Line = tuple[str, int]
 _ROOMS = ("docs", "gpu_process", "ipc", "protos", "renderer", "scripts", "tests")
 _OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-m", "not campaign")
+_OUTPUT = "output.txt"
 _PR_SET_CHILD_SUBREAPER = 36
 _STARTUP = """\
 from pathlib import Path
@@ -125,7 +126,7 @@ def survey(root: Path, folder: Path, tests: Sequence[str], modules: list[str], a
 def copy_tree(root: Path, folder: Path) -> None:
     """All that tests need."""
     folder.mkdir()
-    for room in _ROOMS:
+    for room in (it for it in _ROOMS if (root / it).exists()):
         shutil.copytree(root / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(root / "pyproject.toml", folder)
 
@@ -149,7 +150,7 @@ def _collect(folder: Path, arguments: list[str], plugin: object) -> None:
         if name != "scripts" and not name.startswith(__package__):
             del sys.modules[name]  # it is the tree's; what runs here is what is asked and answered with, and stays
     scripts.__path__[:] = [str(folder / "scripts")]
-    with (folder / "output.txt").open("wb") as output:
+    with (folder / _OUTPUT).open("ab") as output:  # appended to: what was read is cut off in between
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
@@ -211,7 +212,6 @@ class _Bench:
             if child == 0:
                 self._noticed = writer
                 os.setsid()
-                self._redirect()
                 if trial.mutant is not None and not patch(filename, before, after):
                     os._exit(_CANNOT)
                 if trial.tests is not None:
@@ -230,15 +230,9 @@ class _Bench:
             began = time.monotonic()
             command = [sys.executable, "-m", "pytest", *_OPTIONS, *(trial.tests or ())]
             environment = {**os.environ, "PYTHONPATH": str(self._folder)}
-            with self._output.open("wb") as output:
+            with (self._folder / _OUTPUT).open("ab") as output:
                 process = subprocess.Popen(
-                    command,
-                    cwd=self._folder,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    start_new_session=True,
+                    command, cwd=self._folder, env=environment, stdout=output, stderr=output, start_new_session=True
                 )
             status = _wait(process.pid, trial.patience)
             process.returncode = status
@@ -246,9 +240,9 @@ class _Bench:
 
     def _result(self, status: int | None, seconds: float, test: str | None) -> Result:
         outcomes = {None: Outcome.HUNG, 0: Outcome.SURVIVED, _CANNOT: Outcome.NOT_IN_PLACE}
-        outcome = outcomes.get(status, Outcome.KILLED)
-        output = "" if outcome is Outcome.SURVIVED else self._output.read_text(errors="replace")
-        return Result(outcome, seconds, test, output[-20_000:])
+        printed = output_of(self._folder)
+        os.truncate(self._folder / _OUTPUT, 0)
+        return Result(outcomes.get(status, Outcome.KILLED), seconds, test, printed)
 
     @contextmanager
     def _changed(self, mutant: Mutant | None) -> Iterator[tuple[str, bytes, bytes]]:
@@ -260,19 +254,12 @@ class _Bench:
         before = path.read_bytes()
         after = mutant.apply(before)
         path.write_bytes(after)
+        owner = os.getpid()
         try:
             yield str(path), before, after
         finally:
-            path.write_bytes(before)
-
-    @property
-    def _output(self) -> Path:
-        return self._folder / "trial.txt"
-
-    def _redirect(self) -> None:
-        output = os.open(self._output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
+            if os.getpid() == owner:  # a fork leaves it in place
+                path.write_bytes(before)
 
 
 _CANNOT = 99
@@ -304,6 +291,11 @@ def _end_children() -> None:
             os.waitpid(-1, 0)
         except ChildProcessError:
             return
+
+
+def output_of(folder: Path) -> str:
+    """What was printed last by the process that lives there."""
+    return (folder / _OUTPUT).read_text(errors="replace")
 
 
 def send(connection: Connection, trial: Trial) -> Result:

@@ -57,9 +57,10 @@ def _parts(code: CodeType) -> list[CodeType]:
     return [constant for constant in code.co_consts if isinstance(constant, CodeType)]
 
 
-def _bare(code: CodeType) -> CodeType:
-    """A body without the functions in it."""
-    return code.replace(co_consts=tuple(None if isinstance(it, CodeType) else it for it in code.co_consts))
+def _bare(code: CodeType) -> tuple[object, ...]:
+    """What a body does, without the functions in it, and wherever in its lines."""
+    constants = [(type(it), None if isinstance(it, CodeType) else it) for it in code.co_consts]
+    return code.co_code, code.co_names, constants
 
 
 def _identity(code: CodeType) -> tuple[str, int]:
