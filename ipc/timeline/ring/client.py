@@ -291,6 +291,7 @@ class RingTimeline:
                     self._drive(left, satisfied)
                     continue
                 self._tell_driver()
+                self._call_back()
                 if not satisfied():
                     sleeper.acquire(timeout=-1 if left is None else left)
         finally:
@@ -365,6 +366,21 @@ class RingTimeline:
 
     def _tend(self) -> None:
         """Call back, tell of new bindings, have somebody listen. Without the lock."""
+        while True:
+            self._call_back()
+            self._tell()
+            if not ((self._core.waiting or self._expecting) and self._driving.locked()):
+                break
+            self._tell_driver()
+            if not self._core.settled:  # it may have taken what somebody is to be told of
+                break
+        if self._is_left_alone():
+            self._listener_is_needed.set()
+            if self._listener is None:
+                self._start_listener()
+
+    def _call_back(self) -> None:
+        """Tell those who expect reads that are over."""
         core = self._core
         while core.settled:
             with self._lock:
@@ -373,13 +389,6 @@ class RingTimeline:
             for read in settled:
                 assert isinstance(read, RingRead)
                 read.call_back()
-        self._tell()
-        if (core.waiting or self._expecting) and self._driving.locked():
-            self._tell_driver()
-        if self._is_left_alone():
-            self._listener_is_needed.set()
-            if self._listener is None:
-                self._start_listener()
 
     def _tell(self) -> None:
         """Tell the GPU process of new bindings, of all at once that have come up meanwhile."""
