@@ -45,15 +45,14 @@ class BoundGraph:
         duration: nanoseconds of the last run, copies included; very many before the first.
     """
 
-    __slots__ = ("_bound", "_movable", "_variants", "duration", "graph", "inputs", "outputs")
+    __slots__ = ("_bound", "_in_slots", "_variants", "duration", "graph", "inputs", "outputs")
 
     def __init__(self, graph: GraphObject, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
         self.graph = graph
         self.inputs = [(tensor, name in graph.in_place_inputs, name) for name, tensor in inputs.items()]
         self.outputs = [(tensor, name in graph.in_place_outputs, name) for name, tensor in outputs.items()]
         self.duration = _UNKNOWN
-        bound_in_slots = [tensor for tensor, in_place, _ in (*self.inputs, *self.outputs) if in_place]
-        self._movable = [tensor for tensor in bound_in_slots if len(tensor.slots) > 1]
+        self._in_slots = [tensor for tensor, in_place, _ in (*self.inputs, *self.outputs) if in_place]
         self._variants: dict[tuple[int, ...], Binding] = {}
         self._bound: Binding | None = None  # of the last run
 
@@ -78,7 +77,7 @@ class BoundGraph:
         self.duration = time.monotonic_ns() - began
 
     def _binding(self) -> Binding:
-        places = tuple([tensor.place for tensor in self._movable])
+        places = tuple([tensor.place for tensor in self._in_slots])
         bound = self._variants.get(places)
         if bound is None:
             if len(self._variants) == _MAX_VARIANTS:

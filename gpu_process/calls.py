@@ -157,7 +157,7 @@ def _with_room(context: Context, after: int, seconds: float, create: Callable[[]
     try:
         return create()
     except QuotaExceededError:
-        if context.scheduler.done >= after or not context.scheduler.wait_for(after, seconds):
+        if not context.scheduler.wait_for(after, seconds):
             raise
         return create()
 

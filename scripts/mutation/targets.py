@@ -30,7 +30,7 @@ _TESTS: dict[str, tuple[str, ...]] = {
     "gpu_process/context.py": ("tests/gpu_process/test_context.py", _SCHEDULER, _SERVICE, *_BOUNDARY),
     "gpu_process/pools.py": (_POOLS, _SERVICE, _SESSIONS, _LIVE),
     "gpu_process/tensors.py": ("tests/gpu_process/test_tensors.py", _SCHEDULER, _TIMELINE, _SERVICE),
-    "gpu_process/bound_graph.py": (_SCHEDULER, _TIMELINE, _SERVICE),
+    "gpu_process/bound_graph.py": ("tests/gpu_process/test_bound_graph.py", _SCHEDULER, _TIMELINE, _SERVICE),
     "gpu_process/scheduler.py": (_SCHEDULER, _TIMELINE, _SERVICE, *_BOUNDARY),
     "gpu_process/timeline.py": (_TIMELINE, _SCHEDULER, _SERVICE, *_BOUNDARY),
     "gpu_process/ring.py": (_RING, _TIMELINE, *_BOUNDARY, _LIVE_RING),

@@ -9,6 +9,7 @@ import pytest
 from ipc.generated.webnn.v1 import common_pb2, context_pb2, graph_pb2
 from tests.boundary import right_graph
 from tests.boundary.cases_graphs import normalized
+from tests.boundary.cases_ring import define, definition
 from tests.boundary.hostile_client import (
     HostileRenderer,
     Reply,
@@ -85,6 +86,12 @@ def test_commands_that_are_only_odd_are_obeyed(stage: Stage) -> None:
         destroy(tensor=stage.other_tensor),
     )
     stage.timeline.results(last)
+
+
+def test_as_many_bindings_as_may_be_are_defined_at_once(stage: Stage) -> None:
+    assert isinstance(define(stage, *(definition(stage, number=number) for number in range(1, 257))), Reply)
+    assert isinstance(define(stage, definition(stage, number=1024)), Reply)
+    assert stage.session.context(), "the session goes on"
 
 
 def _error(answer: object, kind: type[context_pb2.CreateGraphReply | context_pb2.CreateTensorReply]) -> int:

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 
 from gpu_process.backends import BackendError
 from gpu_process.running_note import Work
+from gpu_process.scheduler import Scheduler
 from gpu_process.service import GpuService
 from ipc.channel import (
     MAX_MESSAGE_BYTES,
@@ -33,6 +35,7 @@ from ipc.descriptors import DataType, Descriptor
 from ipc.errors import InvalidStateError
 from ipc.generated.webnn.v1 import common_pb2, context_pb2, session_pb2
 from ipc.graph import Graph
+from ipc.limits import SupportLimits
 from ipc.shared_memory import create_pool, seal_constants
 from ipc.timeline import ClientTensor
 from ipc.verdicts import BadMessageReason as Reason
@@ -223,8 +226,30 @@ def test_a_context_has_the_limits_of_its_backend(rig: Rig, renderer: RawRenderer
     assert DataType.INT4 not in limits.constant.data_types
     assert list(info.devices) == ["cpu"]
     assert "CPU" in info.device_note
-    extended = decode_limits(renderer.create_context_reply(experimental_int4=True).context.limits)
-    assert DataType.INT4 in extended.constant.data_types
+    plain = renderer.create_context_reply(experimental_int4=True).context
+    assert plain.device_note == ""
+    assert DataType.INT4 in decode_limits(plain.limits).constant.data_types
+
+
+class _SmallBackend(MeddlingBackend):
+    """Its tensors have no more than 24 bytes."""
+
+    def support_limits(self) -> SupportLimits:
+        return replace(super().support_limits(), max_tensor_byte_length=FLOAT.byte_length)
+
+
+def test_a_tensor_beyond_what_the_backend_can_take_is_a_bad_message(tmp_path: Path) -> None:
+    larger = Descriptor(DataType.FLOAT32, (7,))
+    with running(tmp_path, _SmallBackend()) as rig:
+        context = rig.renderer().context()
+        assert context.tensor(FLOAT)
+        assert context.build(unary("relu", FLOAT))
+        for call, arguments in (
+            (RawContext.create_tensor_reply, (larger,)),
+            (RawContext.constant_tensor_reply, (larger, b"r" * 16)),
+            (RawContext.build_reply, (unary("relu", larger),)),
+        ):
+            assert expect_bad(call, rig.renderer().context(), *arguments) == Reason.INVALID_DESCRIPTOR
 
 
 @pytest.mark.parametrize("changes", [{"backend": "cuda"}])
@@ -436,10 +461,18 @@ def test_a_graph_waits_for_its_place_in_the_timeline_but_not_for_ever(tmp_path: 
         assert reply.error.code == common_pb2.ERROR_CODE_OPERATION
 
 
-def test_a_waiting_build_is_told_that_its_context_ended(context: RawContext) -> None:
+def test_a_waiting_build_is_told_that_its_context_ended(context: RawContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait_for, waits = Scheduler.wait_for, threading.Event()
+
+    def announced(scheduler: Scheduler, sequence: int, timeout: float) -> bool:
+        waits.set()
+        return wait_for(scheduler, sequence, timeout)
+
+    monkeypatch.setattr(Scheduler, "wait_for", announced)
     replies: list[Any] = []
     thread = threading.Thread(target=lambda: replies.append(context.build_reply(unary("relu"), after=1)))
     thread.start()
+    assert waits.wait(SECONDS)
     context.destroy()
     thread.join(SECONDS)
     assert replies[0].error.code == common_pb2.ERROR_CODE_INVALID_STATE
@@ -685,6 +718,7 @@ def test_it_is_told_whose_work_begins_and_ends(tmp_path: Path) -> None:
         timeline.fail(InvalidStateError("over"))
     assert [session for session, _ in told if session] == [1] * sum(bool(session) for session, _ in told)
     assert told[0] == (1, Work.BUILD)
+    assert told[1][0] == 0
     assert (1, Work.COMMANDS) in told
     assert told[-1][0] == 0
 
