@@ -94,6 +94,7 @@ def peers(
     rounds: Rounds = None,
     quick: Quick = False,
     chromium: Chromium = None,
+    trace: Trace = None,
     part: Annotated[
         list[str] | None, typer.Option(metavar=f"[{'|'.join(targets.PARTS)}]", help="Only these; may be repeated.")
     ] = None,
@@ -107,15 +108,6 @@ def peers(
     parts = tuple(part or targets.PARTS)
     if unknown := sorted(set(parts) - set(targets.PARTS)):
         wrong_usage(f"--part {', '.join(unknown)}: none of {', '.join(targets.PARTS)}")
-    options = Options(
-        carrier=carrier,
-        backend=backend,
-        threads=threads,
-        sandbox=sandbox.value,
-        rounds=rounds,
-        quick=quick,
-        chromium=chromium,
-    )
     results: list[targets.Result] = []
 
     def measure(run: Run) -> dict[str, Any]:
@@ -124,7 +116,18 @@ def peers(
             _show_result(result)
         return {"targets": [result.to_json() for result in results]}
 
-    _report(options, json, html, measure)
+    with tracing(trace) as descriptor:
+        options = Options(
+            carrier=carrier,
+            backend=backend,
+            threads=threads,
+            sandbox=sandbox.value,
+            rounds=rounds,
+            quick=quick,
+            chromium=chromium,
+            trace=descriptor,
+        )
+        _report(options, json, html, measure)
     if not targets.all_met(results):
         raise typer.Exit(1)
 

@@ -13,12 +13,13 @@ from gpu_process.sandbox import Level
 from ipc.generated.webnn.v1 import recording_pb2
 from ipc.options import HostOptions, OptionsError
 from ipc.recording import Reader, RecordingError
-from scripts.cli._options import BackendOfReplay, Preload, Record, Sandbox
+from scripts.cli._options import BackendOfReplay, Preload, Record, Sandbox, Trace
 from scripts.cli._output import JsonFlag, console, fail, print_json, wrong_usage
 from scripts.recording import recording
 from scripts.replay import Outcome
 from scripts.replay import replay as play
 from scripts.simulator import SimulatorError, simulator
+from scripts.trace import tracing
 
 
 def replay(
@@ -26,6 +27,7 @@ def replay(
     backend: BackendOfReplay = None,
     sandbox: Sandbox = Level.STRICT,
     preload: Preload = None,
+    trace: Trace = None,
     record: Record = None,
     json: JsonFlag = False,
 ) -> None:
@@ -37,7 +39,11 @@ def replay(
     try:
         events = list(reader)
         arguments = _arguments(events, backend, sandbox, preload or [])
-        with recording(record) as recorder, simulator(arguments, record=recorder) as running:
+        with (
+            tracing(trace) as traced,
+            recording(record) as recorder,
+            simulator(arguments, trace=traced, record=recorder) as running,
+        ):
             outcome = play(events, running.socket, backend or "")
     except RecordingError as error:
         wrong_usage(str(error))

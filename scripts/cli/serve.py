@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -17,10 +20,12 @@ from scripts.cli._options import (
     Record,
     Sandbox,
     Socket,
+    Trace,
     host_arguments,
 )
 from scripts.cli._output import JsonFlag, fail
 from scripts.recording import recording
+from scripts.trace import tracing
 
 
 def serve(
@@ -29,6 +34,7 @@ def serve(
     sandbox: Sandbox = Level.STRICT,
     isolate: Annotated[bool, typer.Option("--isolate", help="A GPU process of its own for every renderer.")] = False,
     preload: Preload = None,
+    trace: Trace = None,
     record: Record = None,
     json: JsonFlag = False,
 ) -> None:
@@ -39,11 +45,23 @@ def serve(
     flags = ["--json"] * json + ["--isolate"] * isolate
     arguments = host_arguments(backend=backend, sandbox=sandbox, preload=preload, extra=flags)
     try:
-        with recording(record) as recorder:
-            if recorder:
-                os.set_inheritable(recorder, True)
-                arguments += ["--record-fd", str(recorder)]
+        with tracing(trace) as traced, recording(record) as recorder:
+            for option, descriptor in (("--trace-fd", traced), ("--record-fd", recorder)):
+                if descriptor:
+                    os.set_inheritable(descriptor, True)
+                    arguments += [option, str(descriptor)]
             command = python_command("gpu_process", "--socket", str(socket), *arguments)
-            os.execve(sys.executable, command, python_environment())
+            if not traced:
+                os.execve(sys.executable, command, python_environment())
+            status = _run(command, python_environment())
     except OSError as error:
         fail(str(error))
+    sys.exit(status)
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run it below this process, which has work to do afterwards; its exit status."""
+    process = subprocess.Popen(command, env=environment, close_fds=False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to both
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    return process.wait()

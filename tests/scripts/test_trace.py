@@ -5,15 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import typer.main
 
 from ipc import trace
+from ipc.processes import python_command, python_environment
 from renderer import ML, MLGraphBuilder
+from scripts.cli._app import app
 from scripts.trace import STAGES, Collector, chrome_trace, round_trips
 from tests.scripts.commands import webnn_sim
 
@@ -139,3 +144,29 @@ def test_the_trace_file_that_can_not_be_written_is_told_before_anything_runs(tmp
     assert result.returncode == 1
     assert "No such file or directory" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words", ["demo", "run", "serve", "replay", "bench ipc", "bench models", "bench lifecycle", "bench peers"]
+)
+def test_whatever_starts_a_simulator_to_work_with_can_trace_it(words: str) -> None:
+    command: Any = typer.main.get_command(app)
+    for word in words.split():
+        command = command.commands[word]
+    assert "trace" in {parameter.name for parameter in command.params}
+
+
+def test_what_was_served_is_traced_and_the_trace_is_written_in_the_end(tmp_path: Path) -> None:
+    socket, path = tmp_path / "broker", tmp_path / "trace.json"
+    command = python_command("scripts.cli", "serve", "--socket", str(socket), "--json", "--trace", str(path))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=python_environment()) as served:
+        assert served.stdout is not None
+        assert json.loads(served.stdout.readline())["ready"]
+        with ML(socket=socket) as ml, ml.create_context() as context:
+            context.create_tensor("float32", (1,)).destroy()
+        served.send_signal(signal.SIGTERM)
+        assert served.wait() == 0
+    events = json.loads(path.read_text())["traceEvents"]
+    assert {"host", "launcher", "GPU process"} <= {
+        event["args"]["name"] for event in events if event["name"] == "process_name"
+    }
