@@ -184,13 +184,18 @@ def _without(operations: tuple[Operation, ...], at: int) -> tuple[Operation, ...
     dropped = operations[at]
     kept = operations[:at] + operations[at + 1 :]
     if dropped[0] == "tensor":
-        return tuple(each for each in kept if not _uses_tensor(each, dropped[1]))
+        return tuple(each for each in kept if dropped[1] not in tensors_of(each))
     if dropped[0] == "graph":
         return tuple(each for each in kept if not (each[0] in ("dispatch", "destroy_graph") and each[1] == dropped[1]))
     return kept
 
 
-def _uses_tensor(operation: Operation, tensor: int) -> bool:
-    if operation[0] == "dispatch":
-        return tensor in operation[2] or tensor == operation[3]
-    return operation[0] in ("write", "read", "destroy_tensor") and operation[1] == tensor
+def tensors_of(operation: Operation) -> tuple[int, ...]:
+    """What an operation makes, uses or destroys."""
+    match operation:
+        case ("dispatch", _, inputs, output):
+            return (*inputs, output)
+        case ("tensor" | "write" | "read" | "destroy_tensor", tensor, *_):
+            return (tensor,)
+        case _:
+            return ()

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 Value = int | None
 """Of a tensor; None where a failed dispatch has poisoned it."""
+
+TENSORS: Final = 3
+"""That a context may have at a time."""
 
 
 @dataclass(slots=True)
@@ -23,6 +27,10 @@ class ModelContext:
     """Tensors by their number. Whoever issues a command applies it here at once: that is what the order means."""
 
     tensors: dict[int, Value] = field(default_factory=dict)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.tensors) >= TENSORS
 
     def create(self, tensor: int) -> None:
         self.tensors[tensor] = 0

@@ -20,7 +20,7 @@ from ipc.channel import (
     new_token,
 )
 from ipc.codec import decode_error, encode_descriptor, encode_graph
-from ipc.errors import InvalidStateError, MLError, OperationError
+from ipc.errors import InvalidStateError, MLError, OperationError, QuotaExceededError
 from ipc.generated.webnn.v1 import context_pb2, session_pb2
 from ipc.graph import ConstantSource, Graph, Operation
 from ipc.operators import REGISTRY
@@ -28,7 +28,7 @@ from ipc.shared_memory import Region, map_pool, seal_constants
 from ipc.timeline import ClientTensor, RingParts, TimelineClient
 from scripts.fuzz.simulation import carriers
 from scripts.fuzz.simulation.backend import CELL, FAILING
-from scripts.fuzz.simulation.case import ContextProgram
+from scripts.fuzz.simulation.case import ContextProgram, tensors_of
 from scripts.fuzz.simulation.case import Operation as Step
 from scripts.fuzz.simulation.model import ModelContext, ModelGraph, Value
 from scripts.fuzz.simulation.wires import Stub, WireError, Wires
@@ -247,6 +247,8 @@ class SimulatedContext:
 
     def _do(self, step: Step) -> None:
         self._world.note(" ".join(map(str, step)))
+        if step[0] != "tensor" and not self._tensors.keys() >= set(tensors_of(step)):
+            return  # one was refused
         match step:
             case ("tensor", number):
                 self._tensor(number)
@@ -284,7 +286,14 @@ class SimulatedContext:
             writable=True,
             after=self._timeline.sequence,
         )
-        info = self._renderer.call("CreateTensor", request).tensor
+        try:
+            info = self._renderer.call("CreateTensor", request).tensor
+        except QuotaExceededError as error:
+            if not self._model.is_full:
+                self._complain(f"tensor {number} was refused: {error}")
+            return
+        if self._model.is_full:
+            self._complain(f"tensor {number} is one too many")
         self._tensors[number] = carriers.client_tensor(self._renderer, info, CELL.byte_length)
         self._model.create(number)
 

@@ -22,13 +22,14 @@ from ipc.channel import pair
 from scripts.fuzz.simulation.backend import WatchfulBackend
 from scripts.fuzz.simulation.case import Operation, SimulationCase
 from scripts.fuzz.simulation.choices import Choices, Listed, Seeded, systematic
+from scripts.fuzz.simulation.model import TENSORS
 from scripts.fuzz.simulation.renderer import Over, SimulatedContext, SimulatedRenderer
 from scripts.fuzz.simulation.stand_ins import standing_in
 from scripts.fuzz.simulation.wires import Wires
 from scripts.fuzz.simulation.world import Stuck, Task, World
 
 _SECONDS = 15.0  # of the clock: nothing here has to wait for a time-out
-_QUOTAS = Quotas(sessions=4, contexts=4, calls=8)
+_QUOTAS = Quotas(sessions=4, contexts=4, calls=8, tensors=TENSORS)
 
 
 @dataclass(frozen=True, slots=True)

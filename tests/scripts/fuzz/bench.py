@@ -1,14 +1,14 @@
 """The bench of planted bugs: which mode finds which, and how long it takes.
 
-`python -m tests.scripts.fuzz.bench NAME` prints what was found as JSON.
+`python -m tests.scripts.fuzz.bench` prints all as a table; with the name of a bug, what was found of it as JSON.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -63,6 +63,7 @@ BUGS: Final = (
     Planted("ring_spare_in_use", "simulate"),
     Planted("ring_sleeping_driver", "simulate"),
     Planted("quota_tensors", "simulate"),
+    Planted("quota_tensor_count", "simulate"),
     Planted("quota_builds", "simulate"),
     Planted("quota_contexts", "simulate"),
     Planted("life_end_in_a_turn", "simulate"),
@@ -83,9 +84,13 @@ BUGS: Final = (
 )
 
 
-def search(bug: Planted) -> dict[str, Any]:
-    """Fuzz with a bug, in a process of its own; what was found first, after how many cases and seconds."""
-    command = python_command("tests.scripts.fuzz.bench", bug.name)
+def search(bug: Planted, *, control: int = 0) -> dict[str, Any]:
+    """Fuzz with a bug, in a process of its own; what was found first, after how many cases and seconds.
+
+    Args:
+        control: run so many cases without the bug instead.
+    """
+    command = python_command("tests.scripts.fuzz.bench", bug.name, f"--control={control}")
     result = subprocess.run(
         command, capture_output=True, text=True, env=python_environment(), check=False, timeout=3 * SECONDS
     )
@@ -95,26 +100,55 @@ def search(bug: Planted) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Plant, fuzz, tell."""
-    bug = next(bug for bug in BUGS if bug.name == sys.argv[1])
-    if bug.mode in _HERE or bug.in_renderer:
+    """Tell what is found of one bug as JSON, or of all as the table of docs/fuzzing.md."""
+    parser = argparse.ArgumentParser(prog="python -m tests.scripts.fuzz.bench", description=main.__doc__)
+    parser.add_argument("name", nargs="?", choices=[bug.name for bug in BUGS], metavar="NAME")
+    parser.add_argument("--control", type=int, default=0, help="run so many cases without the bug")
+    arguments = parser.parse_args()
+    if arguments.name is None:
+        _tell_all()
+    else:
+        bug = next(bug for bug in BUGS if bug.name == arguments.name)
+        print(json.dumps(_searched(bug, arguments.control)))
+
+
+def _tell_all() -> None:
+    print("| bug | mode | executions | seconds | found as |\n| --- | --- | --- | --- | --- |")
+    for bug in BUGS:
+        told = search(bug)
+        found = told["found"].replace("|", "\\|")
+        cells = (bug.name, bug.mode, f"{told['executions']:,}", told["seconds"], f"`{found}`" if found else "not found")
+        print("|", " | ".join(map(str, cells)), "|", flush=True)
+
+
+def _searched(bug: Planted, control: int) -> dict[str, Any]:
+    is_here = bug.mode in _HERE or bug.in_renderer
+    if is_here and not control:
         importlib.import_module(bug.module)
     from scripts.fuzz.engine import RunOptions, run
     from scripts.fuzz.mode import ModeOptions
 
-    preload = () if bug.mode in _HERE or bug.in_renderer else (bug.module,)
+    preload = () if is_here or control else (bug.module,)
     options = ModeOptions(backend=bug.backend, profile=bug.profile, preload=preload)
+    seconds = 0.0 if control else SECONDS
     began = time.monotonic()
     result = run(
-        RunOptions(mode=bug.mode, seconds=SECONDS, seed=SEED, reduce=False, stop_at_first=True, options=options)
+        RunOptions(
+            mode=bug.mode,
+            seconds=seconds,
+            executions=control,
+            seed=SEED,
+            reduce=False,
+            stop_at_first=True,
+            options=options,
+        )
     )
     problems = [stored.problem for stored, _ in result.findings if stored.problem is not None]
-    told = {
+    return {
         "found": problems[0].signature if problems else "",
         "executions": result.statistics.executions,
         "seconds": round(time.monotonic() - began, 1),
     }
-    print(json.dumps(told))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from ipc.codec import CodecError, encode_graph, parse
+from ipc.codec import CodecError, decode_graph, encode_graph, parse
 from ipc.generated.webnn.v1 import graph_pb2
 from scripts.fuzz.graphs import legal_graph
 from scripts.fuzz.limits import limits_of
@@ -27,7 +27,7 @@ def test_the_reason_that_is_expected_is_the_one_that_is_named() -> None:
         if reason:
             expected += 1
             with pytest.raises(CodecError) as refusal:
-                parse(graph_pb2.Graph, data)
+                decode_graph(parse(graph_pb2.Graph, data))
             assert refusal.value.reason == reason
     assert expected > 5
 

@@ -1,4 +1,4 @@
-"""Quotas: there may be any number of tensors, of any size."""
+"""Quotas: nothing is ever too much."""
 
 from __future__ import annotations
 
