@@ -116,8 +116,8 @@ def one_or_list(element: Any) -> Any:
 
 
 def _as_number(value: object) -> int | float:
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value[()]
+    if isinstance(value, np.ndarray):
+        value = value[()]  # its only element, where it has no dimensions
     if isinstance(value, int | float):
         return int(value) if isinstance(value, bool) else value
     if isinstance(value, np.bool_ | np.integer):

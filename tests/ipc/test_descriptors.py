@@ -105,6 +105,8 @@ def test_broadcasting_is_numpys(a: tuple[int, ...], b: tuple[int, ...]) -> None:
         ((4, 6), (4, 6), True),
         ((), (), True),
         ((6,), (4, 6), False),
+        ((2,), (4, 6), False),
+        ((4, 6), (4,), False),
         ((3, 6), (4, 6), False),
         ((8, 6), (4, 6), False),
         ((0,), (4,), False),

@@ -48,6 +48,7 @@ CONVERTED: list[tuple[Attribute, object, Any]] = [
     (modulo_uint32(), NAN, 0),
     (modulo_uint32(), -INF, 0),
     (modulo_uint32(), -1.5, 2**32 - 1),
+    (modulo_uint32(), 10**400 + 7, (10**400 + 7) % 2**32),
     (finite(), 1, 1.0),
     (finite(), np.float32(0.5), 0.5),
     (finite(), np.array(0.5), 0.5),
@@ -75,6 +76,7 @@ CONVERTED: list[tuple[Attribute, object, Any]] = [
     (one_or_list(uint32()), 3, 3),
     (one_or_list(uint32()), [3], (3,)),
     (one_or_list(uint32()), np.array(3), 3),
+    (one_or_list(uint32()), np.array([3, 4]), (3, 4)),
 ]
 
 REFUSED: list[tuple[Attribute, object]] = [
@@ -102,6 +104,7 @@ REFUSED: list[tuple[Attribute, object]] = [
     (_LAYOUT, "NCHW"),
     (_LAYOUT, None),
     (_LAYOUT, ["nchw"]),
+    (_LAYOUT, np.array("nchw")),
     (data_type(), "float64"),
     (data_type(), "int4"),
     (data_type(), np.float64),
@@ -110,6 +113,8 @@ REFUSED: list[tuple[Attribute, object]] = [
     (data_type(), bool),
     (data_type(), None),
     (data_type(), 3),
+    (data_type(), np.float32(3)),
+    (data_type(), np.array(3.0, np.float32)),
     (list_of(uint32()), 3),
     (list_of(uint32()), "12"),
     (list_of(uint32()), {1: 2}),
@@ -127,6 +132,13 @@ def test_an_option_that_overflows_its_operands_type_is_still_canonical() -> None
     assert cast == INF
     assert alpha.takes(cast)
     assert not alpha.takes(NAN)
+
+
+@pytest.mark.parametrize("attribute", [finite(), finite(cast_to="input"), finite_float32()])
+@pytest.mark.parametrize("value", [1, True, "1", None, np.array(1.0), NAN])
+def test_nothing_but_a_float_is_the_canonical_form_of_one(attribute: Attribute, value: object) -> None:
+    assert attribute.kind.canonical(1.0)
+    assert not attribute.kind.canonical(value)
 
 
 def _id(value: object) -> str:
