@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from gpu_process.backends.onnxruntime._lowering import Lowered, Lowering, in_float32, lowers
-from gpu_process.backends.onnxruntime._values import ElementType, Value
+from gpu_process.backends.onnxruntime._values import Value
 from gpu_process.backends.onnxruntime.elementwise import unary
 from ipc import operators as ops
 from ipc.numbers import MLNumber
@@ -31,8 +31,9 @@ def clamp(node: Lowering, x: Value, *, min_value: MLNumber | None, max_value: ML
 @lowers(ops.relu)
 @in_float32
 def relu(node: Lowering, x: Value) -> Lowered:
-    """There is no kernel for int64."""
-    return node("Max", x, node.scalar(0, x)) if x.data_type is ElementType.INT64 else node("Relu", x)
+    """Integers by Max: there is no kernel for int64, and the optimiser, which joins a Relu and a Clip that follows,
+    fails on those of int32 and int8."""
+    return node("Relu", x) if x.is_float else node("Max", x, node.scalar(0, x))
 
 
 @lowers(ops.prelu)

@@ -9,7 +9,7 @@ bit: integers, and everything that only moves elements.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +36,7 @@ class Disagreement:
     Attributes:
         behind: the operators between it and what else is known of the graph, nearest first: their results are not
             shown, so it may be one of them that computes otherwise.
-        special: whether an operand or the right result has NaN, infinities, or values whose square overflows.
+        special: whether it, or what is behind it, has NaN, infinities, or values whose square overflows.
     """
 
     operation: Operation
@@ -70,31 +70,34 @@ def disagreement(case: GraphCase, results: Mapping[str, Array]) -> Disagreement 
                 shifts = operation.operator.family in _SHIFTING_FAMILIES
                 what = _difference(given[operand], wanted[operand], different, descriptor, shifts)
                 if what is not None:
-                    special = _is_special(case, operation, {**wanted, **given}, wanted[operand])
-                    return Disagreement(operation, names[operand], what, _behind(graph, operation, given), special)
+                    hidden = _behind(graph, operation, given)
+                    behind = tuple(dict.fromkeys(each.operator.name for each in hidden))
+                    special = _is_special(case, (operation, *hidden), {**wanted, **given})
+                    return Disagreement(operation, names[operand], what, behind, special)
     return None
 
 
-def _behind(graph: Graph, operation: Operation, given: Mapping[OperandId, Array]) -> tuple[str, ...]:
+def _behind(graph: Graph, operation: Operation, given: Mapping[OperandId, Array]) -> list[Operation]:
+    """The operations that lead to this one and whose results are not shown, nearest first."""
     makers = {output: each for each in graph.operations for output in each.outputs}
-    found: dict[str, None] = {}
-    waiting = [operation]
-    for each in waiting:
-        hidden = [makers[operand] for operand in each.operand_ids() if operand in makers and operand not in given]
-        found |= dict.fromkeys(maker.operator.name for maker in hidden)
-        waiting += (maker for maker in hidden if maker not in waiting)
-    return tuple(found)
+    reached = [operation]
+    for each in reached:
+        for operand in each.operand_ids():
+            if operand in makers and operand not in given and makers[operand] not in reached:
+                reached.append(makers[operand])
+    return reached[1:]
 
 
-def _is_special(case: GraphCase, operation: Operation, values: Mapping[OperandId, Array], result: Array) -> bool:
+def _is_special(case: GraphCase, operations: Sequence[Operation], values: Mapping[OperandId, Array]) -> bool:
     graph = case.graph
     named = {operand: case.inputs[name] for name, operand in graph.inputs} | dict(case.constants)
-    numbers = [value for value in operation.attributes.values() if isinstance(value, float)]
-    arrays = [
+    numbers = (value for each in operations for value in each.attributes.values() if isinstance(value, float))
+    arrays = (
         values[operand] if operand in values else as_array(named[operand], graph.operands[operand])
-        for operand in operation.operand_ids()
-    ]
-    return any(not abs(number) < _SPECIAL_NUMBER for number in numbers) or any(map(_has_extremes, [*arrays, result]))
+        for each in operations
+        for operand in (*each.operand_ids(), *each.outputs)
+    )
+    return any(not abs(number) < _SPECIAL_NUMBER for number in numbers) or any(map(_has_extremes, arrays))
 
 
 def _has_extremes(value: Array) -> bool:

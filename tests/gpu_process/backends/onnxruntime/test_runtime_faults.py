@@ -89,3 +89,17 @@ def test_max_pool_starts_from_the_lowest_finite_number(window: Array) -> None:
 @pytest.mark.parametrize("op_type", ["ReduceMax", "ReduceMin"])
 def test_extremes_lose_nan(op_type: str) -> None:
     assert not np.isnan(_run(op_type, _floats(1, NAN, 2)))
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int32])
+def test_a_relu_of_integers_cannot_be_joined_with_a_clip(dtype: type[np.integer[Any]]) -> None:
+    data_type = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    ends = [helper.make_tensor_value_info(name, data_type, [1]) for name in ("x", "y")]
+    nodes = [helper.make_node("Relu", ["x"], ["r"]), helper.make_node("Clip", ["r", "low"], ["y"])]
+    low = helper.make_tensor("low", data_type, [], [1])
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], [low])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)], ir_version=10)
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 4
+    with pytest.raises(Exception, match="Unexpected data type for Clip"):
+        onnxruntime.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])

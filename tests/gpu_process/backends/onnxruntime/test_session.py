@@ -267,6 +267,17 @@ def test_nothing_is_in_place_with_a_version_that_was_not_probed(monkeypatch: pyt
     assert _memory_sets(_plain) == (set(), set())
 
 
+@pytest.mark.parametrize("data_type", [DataType.INT8, DataType.INT32, DataType.INT64, DataType.FLOAT16])
+def test_a_relu_may_be_clamped_whatever_its_type(backend: Backend, data_type: DataType) -> None:
+    """As Relu and Clip, integers are refused: `test_runtime_faults.py`."""
+    context = BackendContext(backend)
+    builder = context.builder()
+    x = builder.input("x", Descriptor(data_type, (3,)))
+    y = builder.call("clamp", [builder.call("relu", [x], {})], {"min_value": 1, "max_value": 5})
+    result = context.compute(builder.build({"y": y}), {"x": np.array([-7, 3, 9], data_type.storage)})
+    np.testing.assert_array_equal(result["y"], [1, 3, 5])
+
+
 def test_a_graph_cut_after_every_node_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     def build(builder: BackendBuilder) -> tuple[dict[str, int], dict[str, np.ndarray]]:
         random = np.random.default_rng(2)
