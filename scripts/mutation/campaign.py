@@ -9,6 +9,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from scripts.mutation.laboratory import Outcome, Result, Survey, Trial, output_of, send, survey, work
@@ -16,7 +17,7 @@ from scripts.mutation.mutants import Mutant
 
 _MOST_SECONDS = 600.0
 _AHEAD = 8  # lines that belong to a check: its condition, and what follows if it fails
-_QUICK = 30  # tests of a file
+_QUICK = 20.0  # seconds for the tests of a file
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,8 @@ class Campaign:
         for file in self._tests[mutant.path]:
             of_file = [test for test in touching if _is_in(test, [file])]
             of_file.sort(key=lambda test: (min(counts[line] for line in touching[test]), known.seconds[test]))
-            order += of_file[:_QUICK] if self._quick else of_file
+            until = accumulate(known.seconds[test] for test in of_file)
+            order += [test for test, seconds in zip(of_file, until, strict=True) if seconds < _QUICK or not self._quick]
         favourites = [test for test in self._noticers[mutant.path, mutant.function] if test in touching]
         return list(dict.fromkeys([*favourites[:5], *order]))
 

@@ -93,6 +93,7 @@ WRONG: list[tuple[str, tuple[Any, ...], dict[str, Any], str, str | None]] = [
         "conv2d [stem]: groups is a uint32: -1 is not within 0 to 4294967295",
     ),
     ("conv2d", (A, 3), {}, "conv2d.filter.conversion", "conv2d: filter is an operand: 3 is not"),
+    ("conv2d", (A, None), {}, "conv2d.filter.conversion", "conv2d: filter is an operand: None is not"),
     ("conv2d", (A, B), {"bias": 3}, "conv2d.bias.conversion", "conv2d: bias is an operand or None: 3 is not"),
     ("concat", (A, 0), {}, "concat.inputs.conversion", "concat: inputs is a list of operands: a is not a list"),
     ("concat", ([A, 3], 0), {}, "concat.inputs.conversion", "concat: inputs is a list of operands: 3 is not"),
