@@ -5,10 +5,22 @@ A renderer that is charged loses its right to sessions after a few crashes, so t
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gpu_process.running_note import Note
+
+
+class Identity(NamedTuple):
+    """A renderer: a process and not just its number, which is used again.
+
+    Attributes:
+        started: clock ticks after the machine.
+    """
+
+    pid: int
+    started: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +38,39 @@ class Clues:
     crashed: int | None = None
 
 
-def culprit(notes: Collection[Note], sessions: Collection[int], clues: Clues) -> int | None:
-    """The session whose command it was; None where that was none or may have been several.
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """Who is to blame.
+
+    Attributes:
+        renderer: whose work it was.
+        sessions: of that renderer; it was the work of one of them.
+    """
+
+    renderer: Identity
+    sessions: frozenset[int]
+
+
+def charge(notes: Collection[Note], renderers: Mapping[int, Identity], clues: Clues) -> Charge | None:
+    """Who is to blame; None where it was nobody's work, or may have been that of several renderers.
 
     Args:
         notes: what the process left behind, claims of its own.
-        sessions: that it really had; no others are believed.
+        renderers: of the sessions that it really has or had. One that has ended may still have been at work: whoever
+            hangs up in time is charged as well, and nobody else in its place.
     """
-    believed = [note for note in notes if note.session in sessions]
+    suspects = _suspects(notes, clues)
+    if not suspects <= renderers.keys():
+        return None
+    guilty = {renderers[session] for session in suspects}
+    return Charge(guilty.pop(), suspects) if len(guilty) == 1 else None
+
+
+def _suspects(notes: Collection[Note], clues: Clues) -> frozenset[int]:
     if clues.overdue is not None:
-        return clues.overdue.session if clues.overdue.session in sessions else None
+        return frozenset({clues.overdue.session})
     if clues.crashed is not None:  # a thread of Python's: if it worked for anybody, it noted that
-        return _only({note.session for note in believed if note.identity == clues.crashed})
-    by_thread = {note.session for note in believed if note.thread == clues.violator}
+        return frozenset(note.session for note in notes if note.identity == clues.crashed)
+    by_thread = frozenset(note.session for note in notes if note.thread == clues.violator)
     # Threads of native libraries note nothing. They work for whoever waits for them.
-    return _only(by_thread or {note.session for note in believed})
-
-
-def _only(sessions: Collection[int]) -> int | None:
-    return next(iter(sessions)) if len(sessions) == 1 else None
+    return by_thread or frozenset(note.session for note in notes)

@@ -7,10 +7,11 @@ import logging
 import os
 import socket
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
+from gpu_process.blame import Identity
 from gpu_process.event_loop import EventLoop
 from gpu_process.process_handle import ProcessHandle
 from ipc.channel import PROTOCOL_VERSION, ChannelClosed, ChannelError, MessageSocket
@@ -142,9 +143,8 @@ def _close(fds: Sequence[int]) -> None:
         os.close(fd)
 
 
-def _identity(pid: int) -> Hashable:
-    """A process and not just its number, which is used again."""
+def _identity(pid: int) -> Identity:
     with contextlib.suppress(OSError):
         # After the name, which may hold anything in parentheses, start time is field 22 of proc_pid_stat(5).
-        return pid, int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19])
-    return pid, 0
+        return Identity(pid, int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19]))
+    return Identity(pid, 0)

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from gpu_process import diagnostics, manners, run_directory
+from gpu_process.blame import Charge
 from gpu_process.broker import Broker
 from gpu_process.connections import Connection
 from gpu_process.event_loop import EventLoop
@@ -223,7 +224,7 @@ class Host:
         session = next(self._numbers)
         self._sessions[session] = connection
         connection.sessions[session] = process
-        process.adopt(session, connection.pid, processs_end)
+        process.adopt(session, connection.identity, processs_end)
         opened = SessionOpened(session=session, backend=backend, gpu_process_pid=process.pid or 0)
         with renderers_end:
             connection.answer(HostReply(session_opened=opened), (renderers_end.fileno(),))
@@ -249,14 +250,13 @@ class Host:
 
     def process_ended(self, process: ProcessHandle, death: Death) -> None:
         """A GPU process has died, or could not be started."""
-        guilty = process.culprit()
-        culprit = self._sessions.get(guilty or 0)
+        charge = process.charge()
         if self._fleet.serves_renderers(process):
-            self._policy.died(process.group, death, culprit.identity if culprit else None)
-            self._chronicle.died(process, death, culprit.pid if culprit else None)
+            self._policy.died(process.group, death, charge.renderer if charge else None)
+            self._chronicle.died(process, death, charge.renderer.pid if charge else None)
         for session in process.sessions:
             if connection := self._end_session(session):
-                reason = f"{death}; it worked for this session" if session == guilty else str(death)
+                reason = f"{death}{_share(charge, session)}"
                 connection.push(HostReply(session_ended=SessionEnded(session=session, reason=reason)))
         self._fleet.ended(process, is_tainted=death.cause.taints_zygote)
 
@@ -295,6 +295,13 @@ class Host:
         self._fleet.close()
         self._run_directory.remove()
         self._loop.close()
+
+
+def _share(charge: Charge | None, session: int) -> str:
+    """What is told to a session of its part in a death."""
+    if charge is None or session not in charge.sessions:
+        return ""
+    return "; it worked for this session" if len(charge.sessions) == 1 else "; it worked for this renderer"
 
 
 def _refuse(connection: Connection, reason: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gpu_process import blame, exit_status
+from gpu_process.blame import Charge, Identity
 from gpu_process.confinement import sandbox_spec
 from gpu_process.event_loop import EventLoop
 from gpu_process.exit_status import Cause, Death
@@ -39,6 +40,9 @@ from ipc.options import HostOptions
 
 # Between a closed control socket and the exit status that explains it.
 _EXIT_PATIENCE = 0.5
+
+# Sessions that have ended while their commands may still run.
+_REMEMBERED_SESSIONS = 1024
 
 _logger = logging.getLogger(__name__)
 
@@ -95,6 +99,7 @@ class ProcessHandle:
         self.launcher = launcher
         self.group = "+".join(launcher.backends)
         self.sessions: set[int] = set()
+        self._renderers: dict[int, Identity] = {}  # of these, and of those that it had lately
         self.pid: int | None = None
         self.failure = ""
         self.layers: dict[str, Any] = {}
@@ -166,11 +171,14 @@ class ProcessHandle:
         self._questions.append(_Question(kind, self._loop.clock(), answer))
         self._send(request)
 
-    def adopt(self, session: int, renderer_pid: int, sock: socket.socket) -> None:
+    def adopt(self, session: int, renderer: Identity, sock: socket.socket) -> None:
         """Hand it its end of a session's socket pair, which is closed here."""
         with sock:
             self.sessions.add(session)
-            request = AdoptSession(session=session, renderer_pid=renderer_pid)
+            self._renderers[session] = renderer
+            if len(self._renderers) > len(self.sessions) + _REMEMBERED_SESSIONS:
+                del self._renderers[next(old for old in self._renderers if old not in self.sessions)]
+            request = AdoptSession(session=session, renderer_pid=renderer.pid)
             self._send(GpuRequest(adopt_session=request), [sock.fileno()])
 
     def end_session(self, session: int) -> None:
@@ -184,14 +192,14 @@ class ProcessHandle:
             self._killed_for = cause
             self.launcher.kill(self.number)
 
-    def culprit(self) -> int | None:
-        """The session whose command it died of; None where that is not certain."""
+    def charge(self) -> Charge | None:
+        """Who is to blame for its death; None where that is not certain."""
         clues = blame.Clues(
             self._overdue,
             self.supervision.killer.inner_pid if self.supervision.killer else None,
             self._note.crashed_thread(),
         )
-        return blame.culprit(self._note.read(), self.sessions, clues)
+        return blame.charge(self._note.read(), self._renderers, clues)
 
     def let_go(self) -> None:
         """Close its control socket, at which it ends."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -47,6 +48,41 @@ def test_of_several_sessions_at_work_the_one_whose_thread_crashed_is_charged(
     assert reasons[guilty.number].endswith("; it worked for this session")
     assert reasons[innocent.number].endswith(f"{cause})")
     assert deaths_of(host)[0]["charged_to"] is not None
+    assert host.status()["recent_crashes"] == {}
+
+
+def test_a_librarys_thread_that_crashes_is_charged_to_the_only_session_at_work(start_host: StartHost) -> None:
+    host = start_host(tiny_options())
+    guilty, idle = host.open(), host.open()
+    guilty.obeys("run")
+    guilty.say("native")
+    reasons = {ended.session: ended.reason for ended in (host.ended(), host.ended())}
+    assert reasons[guilty.number].endswith("memory-safety); it worked for this session")
+    assert reasons[idle.number].endswith("memory-safety)")
+    assert host.status()["recent_crashes"] == {}
+
+
+def test_a_librarys_thread_that_crashes_is_charged_to_the_renderer_of_all_sessions_at_work(
+    start_host: StartHost,
+) -> None:
+    """It does not help a renderer to have several."""
+    host = start_host(tiny_options())
+    guilty, _ = several_at_work(host)
+    guilty.say("native")
+    for ended in (host.ended(), host.ended()):
+        assert ended.reason.endswith("memory-safety); it worked for this renderer")
+    assert deaths_of(host)[0]["charged_to"] == os.getpid()
+    assert host.status()["recent_crashes"] == {}
+
+
+def test_whoever_hangs_up_before_the_crash_is_charged_all_the_same(start_host: StartHost) -> None:
+    host = start_host(tiny_options())
+    guilty, idle = host.open(), host.open()
+    guilty.obeys("segv when it is gone")
+    guilty.close()
+    ended = host.ended()
+    assert (ended.session, ended.reason[-14:]) == (idle.number, "memory-safety)")
+    assert deaths_of(host)[0]["charged_to"] == os.getpid()
     assert host.status()["recent_crashes"] == {}
 
 

@@ -62,6 +62,7 @@ class TinyService:
         self._report = report
         self._running = running
         self._hangs = False
+        self._last_wishes: dict[int, threading.Event] = {}
         self.address = f"unix:{run_directory / 'tiny'}"
 
     def start(self) -> None:
@@ -96,6 +97,8 @@ class TinyService:
         except ChannelClosed:
             self._running(0)
             self._report(session, "", "")
+            if session in self._last_wishes:
+                self._last_wishes[session].set()
 
     def _do(self, session: int, word: str) -> None:
         match word:
@@ -103,6 +106,8 @@ class TinyService:
                 ctypes.string_at(0)
             case "abort":
                 os.abort()
+            case "native":
+                _crash_in_native_thread()
             case "forbidden":
                 ctypes.CDLL(None).ptrace(0, 0, 0, 0)
             case "unknown":
@@ -112,6 +117,9 @@ class TinyService:
             case "work":
                 self._running(session)
                 threading.Event().wait()
+            case "segv when it is gone":
+                self._last_wishes[session] = threading.Event()
+                threading.Thread(target=self._crash_after, args=(session,)).start()
             case "exit":
                 os._exit(3)
             case "hang":
@@ -124,6 +132,19 @@ class TinyService:
                 pass
             case _:
                 raise AssertionError(word)
+
+    def _crash_after(self, session: int) -> None:
+        """At work for a session that ends meanwhile."""
+        self._running(session)
+        self._last_wishes[session].wait()
+        ctypes.string_at(0)
+
+
+def _crash_in_native_thread() -> None:
+    """As in a library's own pool of threads: Python knows nothing of the one that crashes."""
+    libc = ctypes.CDLL(None)
+    libc.pthread_create(ctypes.byref(ctypes.c_ulong()), None, libc.strlen, None)  # of nowhere
+    threading.Event().wait()
 
 
 def hoard() -> None:
