@@ -34,8 +34,9 @@ def main() -> int:
 
 
 def _run(arguments: argparse.Namespace, tree: Path, folder: Path) -> int:
+    without = tuple(arguments.without or ())
     chosen = {
-        path: tests
+        path: tuple(test for test in tests if not test.startswith(without))
         for path, tests in targets(tree).items()
         if not arguments.only or any(only in path for only in arguments.only)
     }
@@ -120,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m scripts.mutation", description=__doc__)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="mutants tried at once")
     parser.add_argument("--only", action="append", metavar="MODULE", help="modules whose path has this in it")
+    parser.add_argument("--without", action="append", metavar="FOLDER", help="tests to do without, as tests/boundary")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there as well")
     parser.add_argument("--again", type=Path, metavar="FILE", help="try only what survived in an earlier report")
     parser.add_argument("--quick", action="store_true", help="try only some of the tests that run a mutant's lines")
