@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from gpu_process.backends import BACKEND_NAMES
+from gpu_process.sandbox import Level
 from renderer import ML
 from tests.conformance._across_processes import RendererContext
 from tests.conformance._expectations import expectations
@@ -62,6 +63,12 @@ def test_a_vector_of_each_operator_and_type_gives_its_outputs(
     record_property: Callable[[str, object], None],
 ) -> None:
     _check(backend, renderer_context, vector, record_property)
+
+
+def test_they_run_in_strict(ml: ML, backend: str, renderer_context: RendererContext) -> None:
+    """Every layer that it requires, as the kernel tells."""
+    (process,) = (it for it in ml.status()["gpu_processes"] if backend in it["backends"])
+    assert [layer for layer in Level.STRICT.required if not process["sandbox"]["layers"][layer]["held"]] == []
 
 
 @pytest.mark.campaign
