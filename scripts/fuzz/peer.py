@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -43,8 +45,11 @@ class PeerHost:
         self.ended: dict[int, str] = {}
         """Why sessions ended, as the host has told it so far."""
 
-    def open_session(self, backend: str) -> PeerSession:
+    def open_session(self, backend: str, *, greet: bool = True) -> PeerSession:
         """A new session.
+
+        Args:
+            greet: whether it begins as it should.
 
         Raises:
             PeerError: the host refuses it or is gone.
@@ -56,7 +61,9 @@ class PeerHost:
                 reply, descriptors = self._socket.receive(SECONDS)
                 match reply.WhichOneof("message"):
                     case "session_opened":
-                        return PeerSession(reply.session_opened.session, socket.socket(fileno=descriptors[0]))
+                        return PeerSession(
+                            reply.session_opened.session, socket.socket(fileno=descriptors[0]), greet=greet
+                        )
                     case "session_refused":
                         raise PeerError(f"the host refuses a session: {reply.session_refused.reason}")
                     case "session_ended":
@@ -76,7 +83,7 @@ class PeerSession:
         socket: the raw one; `say` sends whole messages over it.
     """
 
-    def __init__(self, number: int, sock: socket.socket) -> None:
+    def __init__(self, number: int, sock: socket.socket, *, greet: bool = True) -> None:
         self.number = number
         self.socket = sock
         self._messages: MessageSocket[Any, Any] = MessageSocket(
@@ -84,7 +91,8 @@ class PeerSession:
         )
         try:
             granted = self._messages.receive(SECONDS)[0].granted
-            self.say(hello=session_pb2.Hello(protocol_version=PROTOCOL_VERSION, role="fuzz"))
+            if greet:
+                self.say(hello=session_pb2.Hello(protocol_version=PROTOCOL_VERSION, role="fuzz"))
         except (ChannelClosed, ChannelError, TimeoutError) as error:
             sock.close()
             raise PeerError(f"session {number} was not granted: {error!r}") from error
@@ -115,7 +123,7 @@ class PeerSession:
         finally:
             os.close(descriptor)
 
-    def create_context(self, backend: str, carrier: int = context_pb2.CARRIER_STREAM) -> bytes:
+    def create_context(self, backend: str, carrier: int = context_pb2.CARRIER_STREAM, *, int4: bool = True) -> bytes:
         """A context; its token.
 
         Raises:
@@ -125,7 +133,7 @@ class PeerSession:
             backend=backend,
             power_preference=context_pb2.POWER_PREFERENCE_DEFAULT,
             carrier=carrier,  # type: ignore[arg-type]
-            experimental_int4=True,
+            experimental_int4=int4,
         )
         try:
             reply = self.stub.CreateContext(request, metadata=self.metadata, timeout=SECONDS)
@@ -151,6 +159,32 @@ class PeerSession:
             failed: Any = error
             return Answer(failed.code(), str(failed.details()), [])
         return Answer(grpc.StatusCode.OK, "", replies)
+
+    @contextlib.contextmanager
+    def timeline(self, context: bytes, batch: bytes) -> Iterator[None]:
+        """A timeline that stays open, its first batch executed.
+
+        Raises:
+            PeerError: it was not.
+        """
+        over = threading.Event()
+
+        def batches() -> Iterator[bytes]:
+            yield batch
+            over.wait(SECONDS)
+
+        make: Any = self.channel.stream_stream
+        call = make("/webnn.v1.WebNN/Timeline")(
+            batches(), metadata=(*self.metadata, (CONTEXT_METADATA, context)), timeout=SECONDS
+        )
+        try:
+            next(call)
+            yield
+        except grpc.RpcError as error:
+            raise PeerError(f"no timeline: {error!r}") from error
+        finally:
+            over.set()
+            call.cancel()
 
     def closed(self, seconds: float = SECONDS) -> tuple[str, str]:
         """Why the GPU process has closed the session: reason and field; empty where it only ended.

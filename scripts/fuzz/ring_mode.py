@@ -149,7 +149,8 @@ class RingMode(Mode[RingCase]):
     def universe(self) -> Iterable[CoverageKey]:
         yield from (("step", word, name) for word in ("word", "step") for name in _WORDS)
         yield from (("step", "bell", name) for name in _BELLS)
-        yield from (("reason", reason.value) for reason in BadMessageReason if reason.value.startswith("ring"))
+        yield from (("reason", reason.value) for reason in BadMessageReason if reason.value.startswith("ring_"))
+        yield "reason", BadMessageReason.SLOT_NUMBER.value
 
     def from_json(self, value: Mapping[str, Any]) -> RingCase:
         return RingCase(tuple(tuple(step) for step in value["steps"]), value["scribbler"])

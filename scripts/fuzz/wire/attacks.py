@@ -8,32 +8,36 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
 from google.protobuf.message import Message
 
 from ipc.codec import encode_descriptor, encode_graph
-from ipc.descriptors import DataType, Descriptor
+from ipc.descriptors import INT4S, DataType, Descriptor
 from ipc.generated.webnn.v1 import context_pb2, session_pb2, timeline_pb2
 from ipc.graph import ConstantSource, Graph
+from ipc.operators import REGISTRY
+from ipc.verdicts import BadMessageReason
 from scripts.fuzz.case import GraphCase
 from scripts.fuzz.draw import Profile
 from scripts.fuzz.graphs import legal_graph
 from scripts.fuzz.limits import limits_of
 from scripts.fuzz.wire.handles import HANDLES
+from scripts.fuzz.wire.miswiring import miswired, unsupported
 from scripts.fuzz.wire.mutators import garbled, mutated
 
-CONTEXT, TENSOR_A, TENSOR_B, PLAIN, CONSTANT, GRAPH, REGION = (
+CONTEXT, TENSOR_A, TENSOR_B, PLAIN, WIDE, CONSTANT, GRAPH, REGION = (
     b"\x00fuzz token " + name + b"\xff\xff\xff"  # no end that the next byte of a message could complete
-    for name in (b"C", b"A", b"B", b"P", b"K", b"G", b"R")
+    for name in (b"C", b"A", b"B", b"P", b"W", b"K", b"G", b"R")
 )
 PLACEHOLDERS = {
     "context": CONTEXT,
     "a": TENSOR_A,
     "b": TENSOR_B,
     "plain": PLAIN,  # a tensor that may neither be read nor written
+    "wide": WIDE,  # a tensor of another shape
     "constant": CONSTANT,  # a constant tensor
     "graph": GRAPH,
     "region": REGION,
@@ -41,6 +45,7 @@ PLACEHOLDERS = {
 assert {len(token) for token in PLACEHOLDERS.values()} == {16}
 
 TENSOR = Descriptor(DataType.FLOAT32, (2, 3))
+WIDE_TENSOR = Descriptor(DataType.FLOAT32, (4, 5))
 REGION_BYTES = 1 << 14
 _PROFILE = Profile(operations=(1, 3), max_elements=64, constants=0.6, depth=0.5)
 
@@ -50,10 +55,11 @@ class WireCase:
     """One attack.
 
     Attributes:
-        kind: which: a method of the service, `socket`, `frames` or `secret`.
+        kind: which: a method of the service, `second timeline`, `hello`, `socket`, `frames` or `secret`.
         messages: serialised, tokens as placeholders; requests of the method, packets of the socket, or bytes.
         handle: descriptors that go with a packet.
         carrier: of the context.
+        int4: whether the context allows the 4-bit types.
         expected: reason that must be named, where it is known; empty where it is not.
     """
 
@@ -62,6 +68,7 @@ class WireCase:
     handle: str = "none"
     carrier: str = "stream"
     expected: str = ""
+    int4: bool = True
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -74,12 +81,15 @@ class WireCase:
             "handle": self.handle,
             "carrier": self.carrier,
             "expected": self.expected,
+            "int4": self.int4,
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> WireCase:
         messages = tuple(base64.b64decode(data) for data in value["messages"])
-        return cls(value["kind"], messages, value["handle"], value["carrier"], value["expected"])
+        return cls(
+            value["kind"], messages, value["handle"], value["carrier"], value["expected"], value.get("int4", True)
+        )
 
 
 def attack(random: Random) -> WireCase:
@@ -142,7 +152,7 @@ def _create_graph(random: Random) -> WireCase:
         data = message.SerializeToString()
         if chance < 0.8:
             data = garbled(data, random)
-    size = random.choice((len(data), len(data), max(1, len(data) // 3)))
+    size = max(1, random.choice((len(data), len(data), len(data) // 3)))
     pieces = [data[start : start + size] for start in range(0, len(data), size)] or [b""]
     chunks = [context_pb2.CreateGraphChunk(data=piece) for piece in pieces]
     chunks[0].context, chunks[0].total_bytes = CONTEXT, len(data)
@@ -154,6 +164,36 @@ def _create_graph(random: Random) -> WireCase:
             random.shuffle(serialised)
             expected = ""
     return WireCase("CreateGraph", tuple(serialised), expected=expected)
+
+
+def _miswired_graph(random: Random) -> WireCase:
+    """A graph whose parts do not belong together, or with types that the context does not allow."""
+    int4 = random.random() < 0.8
+    limits = limits_of("reference")
+    while True:
+        case = legal_graph(random, limits, _PROFILE)
+        if int4 or not any(descriptor.data_type in INT4S for descriptor in case.graph.operands):
+            break
+    message = encode_graph(_in_region(case))
+    data, expected = miswired(message, random, (REGION, TENSOR_A, CONSTANT)) if int4 else unsupported(message, random)
+    chunk = context_pb2.CreateGraphChunk(context=CONTEXT, total_bytes=len(data), data=data)
+    return WireCase("CreateGraph", (chunk.SerializeToString(),), expected=expected, int4=int4)
+
+
+def _uncast_graph(random: Random) -> WireCase:
+    """A number that the renderer would have cast to the type of its operand, as it was before."""
+    profile = replace(_PROFILE, operations=(1, 1), operators=_CASTING)
+    message = encode_graph(_in_region(legal_graph(random, limits_of("reference"), profile)))
+    casts = {name for name, _ in REGISTRY[message.operations[0].name].casts}
+    for attribute in message.operations[0].attributes:
+        if attribute.name in casts:
+            attribute.real = random.choice((0.1, 1e-3, 5e-7))
+    data = message.SerializeToString()
+    chunk = context_pb2.CreateGraphChunk(context=CONTEXT, total_bytes=len(data), data=data)
+    return WireCase("CreateGraph", (chunk.SerializeToString(),))
+
+
+_CASTING = tuple(name for name, operator in REGISTRY.items() if operator.casts)
 
 
 def _in_region(case: GraphCase) -> Graph:
@@ -172,7 +212,7 @@ def _timeline(random: Random) -> WireCase:
     for number in range(1, random.randint(2, 7)):
         command = batch.commands.add(sequence=number)
         random.choice(_COMMANDS)(command, carrier)
-        if random.random() < 0.1:
+        if random.random() < 0.2:
             _exchange(command, random)
     chance = random.random()
     if chance < 0.15:
@@ -186,7 +226,7 @@ def _timeline(random: Random) -> WireCase:
 
 def _exchange(command: timeline_pb2.Command, random: Random) -> None:
     """Another tensor in a command than the one that belongs there."""
-    other = random.choice((TENSOR_A, TENSOR_B, PLAIN, CONSTANT))
+    other = random.choice((TENSOR_A, TENSOR_B, PLAIN, PLAIN, WIDE, CONSTANT))
     match command.WhichOneof("command"):
         case "write":
             command.write.tensor = other
@@ -222,6 +262,39 @@ def _destroy_graph(command: timeline_pb2.Command, _: str) -> None:
 
 
 _COMMANDS = (_write, _write, _dispatch, _dispatch, _read, _read, _destroy, _destroy_graph)
+
+
+def _define_bindings(random: Random) -> WireCase:
+    """What only contexts with a ring take."""
+    message = context_pb2.DefineBindingsRequest(context=CONTEXT)
+    for number in range(1, random.randint(2, 4)):
+        binding = message.bindings.add(number=number, graph=GRAPH)
+        binding.inputs.add(name="x", tensor=random.choice((TENSOR_A, TENSOR_A, WIDE, CONSTANT)))
+        binding.outputs.add(name="y", tensor=TENSOR_B)
+    if random.random() < 0.3:
+        expected = BadMessageReason.WRONG_CARRIER.value
+        return WireCase("DefineBindings", (message.SerializeToString(),), expected=expected)
+    case = _attacked("DefineBindings", message, random, carrier="ring")
+    return replace(case, expected="")  # an earlier binding may be wrong for another reason
+
+
+def _second_timeline(_: Random) -> WireCase:
+    """A context has one."""
+    batch = timeline_pb2.CommandBatch()
+    _write(batch.commands.add(sequence=1), "inline")
+    expected = BadMessageReason.DUPLICATE_TIMELINE.value
+    return WireCase("second timeline", (batch.SerializeToString(),) * 2, carrier="inline", expected=expected)
+
+
+def _hello(random: Random) -> WireCase:
+    """The first packet: of another version, or another one than the first should be."""
+    version = random.choice((0, 2, 2**32 - 1))
+    hello = session_pb2.SessionMessage(hello=session_pb2.Hello(protocol_version=version, role="fuzz"))
+    other = session_pb2.SessionMessage(region_withdrawn=session_pb2.RegionWithdrawn(token=REGION))
+    message, reason = random.choice(
+        ((hello, BadMessageReason.PROTOCOL_VERSION), (other, BadMessageReason.UNEXPECTED_MESSAGE))
+    )
+    return WireCase("hello", (message.SerializeToString(),), expected=reason.value)
 
 
 def _socket(random: Random) -> WireCase:
@@ -270,6 +343,11 @@ _ATTACKS: Mapping[str, Callable[[Random], WireCase]] = {
     "CreateConstantTensor": _create_constant_tensor,
     "CreateGraph": _create_graph,
     "graph": _create_graph,
+    "wiring": _miswired_graph,
+    "casts": _uncast_graph,
+    "DefineBindings": _define_bindings,
+    "second timeline": _second_timeline,
+    "hello": _hello,
     "Timeline": _timeline,
     "commands": _timeline,
     "socket": _socket,

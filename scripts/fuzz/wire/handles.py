@@ -63,6 +63,13 @@ def _hole(_: int) -> list[int]:
     return [descriptor]
 
 
+def _sparse(size: int) -> list[int]:
+    """The same, as small as it says that it is."""
+    descriptor = _memfd(size)
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+    return [descriptor]
+
+
 def _file(size: int) -> list[int]:
     with tempfile.TemporaryFile() as file:
         file.write(bytes(size))
@@ -107,6 +114,7 @@ HANDLES: Mapping[str, Callable[[int], list[int]]] = {
     "unsealed": _unsealed,
     "partly sealed": _partly_sealed,
     "hole": _hole,
+    "sparse": _sparse,
     "file": _file,
     "device": _device,
     "directory": _directory,

@@ -9,8 +9,9 @@ from __future__ import annotations
 import array
 import contextlib
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from random import Random
 from typing import Any, ClassVar
 
@@ -19,6 +20,7 @@ from google.protobuf.message import DecodeError
 
 from ipc.channel import MAX_PACKET_BYTES, SESSION_METADATA
 from ipc.codec import encode_descriptor, encode_graph
+from ipc.descriptors import Descriptor
 from ipc.generated.webnn.v1 import context_pb2
 from ipc.graph import Graph, Operation
 from ipc.operators import REGISTRY
@@ -26,17 +28,24 @@ from ipc.verdicts import BadMessageReason
 from scripts.fuzz.mode import CoverageKey, Mode, ModeOptions, Problem, Verdict
 from scripts.fuzz.peer import Answer, PeerError, PeerHost, PeerSession, close_all
 from scripts.fuzz.target import Target
-from scripts.fuzz.wire.attacks import PLACEHOLDERS, REGION_BYTES, TENSOR, WireCase, attack
+from scripts.fuzz.wire.attacks import PLACEHOLDERS, REGION_BYTES, TENSOR, WIDE_TENSOR, WireCase, attack
 from scripts.fuzz.wire.handles import HANDLES
 
-_CARRIERS = {"inline": context_pb2.CARRIER_INLINE, "stream": context_pb2.CARRIER_STREAM}
-_REPLIES = {
+_CARRIERS = {
+    "inline": context_pb2.CARRIER_INLINE,
+    "stream": context_pb2.CARRIER_STREAM,
+    "ring": context_pb2.CARRIER_RING,
+}
+_REPLIES: Mapping[str, Any] = {
     "CreateContext": context_pb2.CreateContextReply,
     "CreateTensor": context_pb2.CreateTensorReply,
     "CreateConstantTensor": context_pb2.CreateTensorReply,
     "CreateGraph": context_pb2.CreateGraphReply,
+    "DefineBindings": context_pb2.DefineBindingsReply,
 }
 _REASONS = frozenset(reason.value for reason in BadMessageReason)
+_ELSEWHERE = {reason for reason in _REASONS if reason.startswith("ring_")} | {"slot_number", "region_flood"}
+"""Of commands in a ring, which mode `ring` writes; and of more mappings than a process may have."""
 _GRPC_REFUSALS = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED})
 _WITNESSED = 25  # cases between two looks at the session that did nothing wrong
 _FRAME_SECONDS = 0.2
@@ -77,7 +86,7 @@ class WireMode(Mode[WireCase]):
     def run(self, case: WireCase) -> Verdict:
         self._cases += 1
         try:
-            with self._host.open_session(self.options.backend) as session:
+            with self._host.open_session(self.options.backend, greet=case.kind != "hello") as session:
                 verdict = self._attacked(session, case)
             if verdict.outcome == "none" or case.kind in ("frames", "secret") or self._cases % _WITNESSED == 0:
                 self._ask_witness()
@@ -114,10 +123,15 @@ class WireMode(Mode[WireCase]):
             return Verdict("none")
         if case.kind == "secret":
             return _secret(session, case)
+        if case.kind == "hello":
+            return _greeting(session, case)
         tokens = self._prepared(session, case)
         messages = [_with_tokens(data, tokens) for data in case.messages]
         if case.kind == "socket":
             return self._packets(session, case, messages, tokens["context"])
+        if case.kind == "second timeline":
+            with session.timeline(tokens["context"], messages[0]):
+                return _judged(session, case, session.call("Timeline", messages[1:], tokens["context"]))
         context = tokens["context"] if case.kind == "Timeline" else None
         return _judged(session, case, session.call(case.kind, messages, context))
 
@@ -125,15 +139,11 @@ class WireMode(Mode[WireCase]):
         """What a session has before it does something wrong: a context, and what the attack names beside it."""
         if case.kind == "CreateContext":
             return {}
-        tokens = {"context": session.create_context(self.options.backend, _CARRIERS[case.carrier])}
-        if case.kind in ("CreateGraph", "CreateConstantTensor", "socket"):
-            tokens["region"] = session.offer(bytes(REGION_BYTES))
-        if case.kind == "Timeline":
-            tokens["a"] = _tensor(session, tokens["context"])
-            tokens["b"] = _tensor(session, tokens["context"])
-            tokens["plain"] = _tensor(session, tokens["context"], readable=False, writable=False)
-            tokens["constant"] = _constant_tensor(session, tokens["context"])
-            tokens["graph"] = _graph(session, tokens["context"])
+        context = session.create_context(self.options.backend, _CARRIERS[case.carrier], int4=case.int4)
+        tokens = {"context": context}
+        for name, make in _OBJECTS.items():
+            if any(PLACEHOLDERS[name] in data for data in case.messages):
+                tokens[name] = make(session, context)
         return tokens
 
     def _packets(self, session: PeerSession, case: WireCase, messages: list[bytes], context: bytes) -> Verdict:
@@ -166,7 +176,7 @@ class WireMode(Mode[WireCase]):
             yield "reason", verdict.detail
 
     def universe(self) -> Iterable[CoverageKey]:
-        return (("reason", reason) for reason in sorted(_REASONS))
+        return (("reason", reason) for reason in sorted(_REASONS - _ELSEWHERE))
 
     def from_json(self, value: Mapping[str, Any]) -> WireCase:
         return WireCase.from_json(value)
@@ -260,6 +270,15 @@ def _secret(session: PeerSession, case: WireCase) -> Verdict:
     return Verdict("accepted", "", Problem("verdict", "secret", what))
 
 
+def _greeting(session: PeerSession, case: WireCase) -> Verdict:
+    """A session that begins in another way than all others."""
+    session.socket.send(case.messages[0])
+    reason, field = session.closed()
+    what = f"the session was closed for {reason!r} at {field}"
+    problem = None if reason == case.expected else Problem("verdict", f"hello: {case.expected} / {reason}", what)
+    return Verdict("bad_message", reason, problem)
+
+
 def _send_raw(address: str, data: bytes) -> None:
     """Bytes to gRPC's socket, and what comes back is not looked at: gRPC may say anything, or hang up."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
@@ -272,9 +291,9 @@ def _send_raw(address: str, data: bytes) -> None:
                 pass
 
 
-def _tensor(session: PeerSession, context: bytes, *, readable: bool = True, writable: bool = True) -> bytes:
+def _tensor(session: PeerSession, context: bytes, descriptor: Descriptor = TENSOR, *, usable: bool = True) -> bytes:
     request = context_pb2.CreateTensorRequest(
-        context=context, descriptor=encode_descriptor(TENSOR), readable=readable, writable=writable
+        context=context, descriptor=encode_descriptor(descriptor), readable=usable, writable=usable
     )
     return _token(session.call("CreateTensor", [request.SerializeToString()]))
 
@@ -307,3 +326,15 @@ def _graph(session: PeerSession, context: bytes) -> bytes:
     if answer.code is not grpc.StatusCode.OK:
         raise PeerError(f"no graph: {answer.code.name} {answer.details}")
     return bytes(context_pb2.CreateGraphReply.FromString(answer.replies[0]).graph.token)
+
+
+_OBJECTS: Mapping[str, Callable[[PeerSession, bytes], bytes]] = {
+    "a": _tensor,
+    "b": _tensor,
+    "plain": partial(_tensor, usable=False),
+    "wide": partial(_tensor, descriptor=WIDE_TENSOR),
+    "constant": _constant_tensor,
+    "graph": _graph,
+    "region": lambda session, _: session.offer(bytes(REGION_BYTES)),
+}
+"""What attacks name: made where one of them does."""

@@ -6,13 +6,17 @@ from random import Random
 
 import pytest
 
+from gpu_process.validation import validate_graph
 from ipc.codec import CodecError, decode_graph, encode_graph, parse
+from ipc.descriptors import Descriptor
 from ipc.generated.webnn.v1 import graph_pb2
+from ipc.verdicts import BadMessage, BadMessageReason
 from scripts.fuzz.graphs import legal_graph
 from scripts.fuzz.limits import limits_of
 from scripts.fuzz.peer import close_all
-from scripts.fuzz.wire.attacks import PLACEHOLDERS, WireCase, attack
+from scripts.fuzz.wire.attacks import PLACEHOLDERS, TENSOR, WireCase, attack
 from scripts.fuzz.wire.handles import HANDLES
+from scripts.fuzz.wire.miswiring import miswired
 from scripts.fuzz.wire.mutators import garbled, mutated
 
 
@@ -30,6 +34,31 @@ def test_the_reason_that_is_expected_is_the_one_that_is_named() -> None:
                 decode_graph(parse(graph_pb2.Graph, data))
             assert refusal.value.reason == reason
     assert expected > 5
+
+
+def test_what_is_miswired_is_refused_for_that_and_every_way_is_tried() -> None:
+    sources = _Sources()
+    reasons = set()
+    for seed in range(400):
+        data, reason = miswired(_message(seed % 10), Random(seed), (b"r" * 16, b"t" * 16, b"c" * 16))
+        reasons.add(reason)
+        with pytest.raises(BadMessage) as refusal:
+            validate_graph(decode_graph(parse(graph_pb2.Graph, data)), limits_of("reference"), sources)
+        assert refusal.value.reason == reason
+    assert len(reasons) == 14
+
+
+class _Sources:
+    """One tensor that is no constant; regions and constants of any name."""
+
+    def region_size(self, token: bytes) -> int:
+        del token
+        return 2**40
+
+    def tensor_descriptor(self, token: bytes) -> Descriptor:
+        if token == b"t" * 16:
+            raise BadMessage(BadMessageReason.NOT_A_CONSTANT_TENSOR, "x")
+        return TENSOR
 
 
 def test_most_mutations_change_the_message_and_none_changes_the_original() -> None:
@@ -50,8 +79,8 @@ def test_a_seed_means_the_same_attack() -> None:
 def test_every_attack_is_made() -> None:
     kinds = {attack(Random(seed)).kind for seed in range(300)}
     assert kinds == {
-        *("CreateContext", "DestroyContext", "CreateTensor", "CreateConstantTensor", "CreateGraph", "Timeline"),
-        *("socket", "secret", "frames"),
+        *("CreateContext", "DestroyContext", "CreateTensor", "CreateConstantTensor", "CreateGraph", "DefineBindings"),
+        *("Timeline", "second timeline", "hello", "socket", "secret", "frames"),
     }
 
 
