@@ -48,6 +48,14 @@ KNOWN: tuple[Known, ...] = (
         for operator in _ACCUMULATING
         for after in ("to", "of")
     ),
+    *(
+        Known(
+            "results of special values",
+            ("openvino:", "to float16", f" instead of {what} "),
+            "OpenVINO holds float16 in float32 inside a model, where what is infinite for others is a number",
+        )
+        for what in ("nan", "inf", "-inf")
+    ),
 )
 
 
