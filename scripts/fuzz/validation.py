@@ -40,6 +40,13 @@ class Misuse:
     member: str
 
 
+_MISUSES = tuple(
+    Misuse(name, member)
+    for name, operator in REGISTRY.items()
+    for member in ("", "label", *operator.slots, *operator.attributes)
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ValidationCase:
     """A graph to validate, within limits that may be cut, or a misused method."""
@@ -73,10 +80,8 @@ class ValidateMode(Mode[ValidationCase]):
 
     def generate(self, random: Random) -> ValidationCase:
         kind = random.random()
-        if kind < 0.05:
-            operator = REGISTRY[random.choice(list(REGISTRY))]
-            member = random.choice(["", "label", *operator.slots, *operator.attributes])
-            return ValidationCase(GraphCase(Graph()), misuse=Misuse(operator.name, member))
+        if kind < 0.08:
+            return ValidationCase(GraphCase(Graph()), misuse=random.choice(_MISUSES))
         if kind < 0.45:
             case = almost_legal_graph(random, self._limits, self._profile, sendable=random.random() < 0.85)
             if case is not None:

@@ -289,7 +289,7 @@ class SimulatedContext:
         try:
             info = self._renderer.call("CreateTensor", request).tensor
         except QuotaExceededError as error:
-            if not self._model.is_full:
+            if not (self._model.is_full or self.may_end or self._renderer.may_end):
                 self._complain(f"tensor {number} was refused: {error}")
             return
         if self._model.is_full:
