@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
 import os
@@ -47,6 +48,8 @@ _SWITCH_INTERVAL = 50e-6
 _HOST_PATIENCE = 10.0
 
 _LONGEST_REASON = 8 << 10
+
+_M_ARENA_MAX = -8  # malloc.h
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +101,8 @@ def _start(
         os.close(endowment.lifeline)
     restrict_filesystem(spec)
     sys.setswitchinterval(_SWITCH_INTERVAL)
+    # Graphs are compiled by whichever thread took the call, and each would keep what it freed to itself.
+    ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
     backend_options = BackendOptions(
         threads=options.threads, guards=options.guards == "on", in_place=options.tensor_memory == "auto"
     )

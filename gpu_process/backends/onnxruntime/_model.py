@@ -26,12 +26,12 @@ _IR_VERSION = 10  # of ONNX 1.17, which brought that opset
 
 
 def serialize(segment: Segment) -> bytes:
-    """The model; initializers that are not tiny are only declared, to be given to the runtime by pointer."""
+    """The model; initializers that are not tiny are only declared, to be given to the runtime beside it."""
     model = ModelProto(ir_version=_IR_VERSION)
     model.opset_import.add().version = _OPSET
     graph = model.graph
     graph.name = "graph"
-    for value in segment.inputs:
+    for value in (*segment.inputs, *(table for table, _ in segment.tables.values())):
         _declare(graph.input.add(), value)
     for value in segment.outputs:
         _declare(graph.output.add(), value)
@@ -43,7 +43,7 @@ def serialize(segment: Segment) -> bytes:
 
 
 def is_external(value: Value, array: Array) -> bool:
-    """Whether an initializer goes to the runtime by pointer: all of the caller's, and ours that are not tiny."""
+    """Whether an initializer is given to the runtime beside the model: all of the caller's, ours that are not tiny."""
     return value.name.startswith("c") or array.nbytes > INLINE_BYTES
 
 

@@ -15,6 +15,9 @@ from gpu_process.backends.onnxruntime._lowering import Node
 from gpu_process.backends.onnxruntime._values import Value
 
 MAX_NODES = 2048
+TABLE_BYTES = 1 << 20
+
+_LOOKUPS = frozenset({"Gather", "GatherElements", "GatherND"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +28,15 @@ class Segment:
         inputs: values that it takes: inputs of the graph, or outputs of segments before it.
         outputs: values that segments after it take, or outputs of the graph.
         initializers: those that its nodes use.
+        tables: large constants that its nodes only take elements from. They are inputs of the session, and stay where
+            they are: an initializer is copied, and the runtime gains nothing by knowing these ahead.
     """
 
     nodes: Sequence[Node]
     inputs: Sequence[Value]
     outputs: Sequence[Value]
     initializers: Mapping[str, tuple[Value, Array]]
+    tables: Mapping[str, tuple[Value, Array]]
 
 
 def segments(lowered: LoweredGraph) -> Iterator[Segment]:
@@ -49,4 +55,14 @@ def segments(lowered: LoweredGraph) -> Iterator[Segment]:
         outputs = [value for value in made if last_use.get(value.name, 0) >= start + MAX_NODES]
         known.update((value.name, value) for value in outputs)
         initializers = {name: lowered.initializers[name] for name in used if name in lowered.initializers}
-        yield Segment(nodes, inputs, outputs, initializers)
+        tables = {name: initializers.pop(name) for name in _tables(nodes, initializers)}
+        yield Segment(nodes, inputs, outputs, initializers, tables)
+
+
+def _tables(nodes: Sequence[Node], initializers: Mapping[str, tuple[Value, Array]]) -> list[str]:
+    large = {name for name, (_, array) in initializers.items() if array.nbytes >= TABLE_BYTES}
+    if not large:
+        return []
+    for node in nodes:
+        large.difference_update(node.reads[1:] if node.op_type in _LOOKUPS else node.reads)
+    return sorted(large)

@@ -40,7 +40,7 @@ class CompiledOnnxGraph:
         arrays = {value.name: inputs[name] for name, value in self._inputs.items()}
         arrays |= {value.name: outputs[name] for name, value in self._outputs.items()}
         for session in self._sessions:
-            for value in session.segment.outputs:
+            for value in session.outputs:
                 if value.name not in arrays:
                     arrays[value.name] = aligned_empty(value.stored_shape, value.data_type.dtype)
         with self._places:
@@ -51,36 +51,45 @@ class CompiledOnnxGraph:
 
 
 class _Session:
-    """A segment in the runtime. The constants that it uses by pointer live as long as it does."""
+    """A segment in the runtime.
+
+    Attributes:
+        outputs: what it computes.
+    """
 
     def __init__(self, segment: Segment, options: BackendOptions) -> None:
-        self.segment = segment
-        self._constants = {
+        self.outputs = segment.outputs
+        self._inputs = segment.inputs
+        self._tables = list(segment.tables.values())
+        constants = {
             name: onnxruntime.OrtValue.ortvalue_from_numpy(array.reshape(value.stored_shape))
             for name, (value, array) in segment.initializers.items()
             if is_external(value, array)
         }
         settings = _settings(options)
-        settings.add_external_initializers(list(self._constants), list(self._constants.values()))
+        settings.add_external_initializers(list(constants), list(constants.values()))
         self._session: Any = onnxruntime.InferenceSession(
             serialize(segment),
             settings,
             providers=["CPUExecutionProvider"],
             disabled_optimizers=_DISABLED_OPTIMIZERS,
         )
+        # The runtime copies them, as its C API's documentation says; where that was not tried, they stay.
+        self._constants = {} if onnxruntime.__version__ in PROBED_VERSIONS else constants
 
     def bound(self, arrays: Mapping[str, Array]) -> Callable[[], None]:
         """A run on arrays, by generated name, that stay alive."""
         binding = self._session.io_binding()
-        for value in self.segment.inputs:
-            binding.bind_input(*_memory(value, arrays))
-        for value in self.segment.outputs:
-            binding.bind_output(*_memory(value, arrays))
+        for value in self._inputs:
+            binding.bind_input(*_memory(value, arrays[value.name]))
+        for value, table in self._tables:
+            binding.bind_input(*_memory(value, table))
+        for value in self.outputs:
+            binding.bind_output(*_memory(value, arrays[value.name]))
         return functools.partial(self._session.run_with_iobinding, binding)
 
 
-def _memory(value: Value, arrays: Mapping[str, Array]) -> tuple[str, str, int, Any, tuple[int, ...], int]:
-    array = arrays[value.name]
+def _memory(value: Value, array: Array) -> tuple[str, str, int, Any, tuple[int, ...], int]:
     return value.name, "cpu", 0, array.dtype, value.stored_shape, array.ctypes.data
 
 

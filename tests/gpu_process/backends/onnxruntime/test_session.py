@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 
 import numpy as np
@@ -16,7 +18,7 @@ from gpu_process.backends.onnxruntime._model import serialize
 from gpu_process.backends.onnxruntime._segments import segments
 from ipc import operators as ops
 from ipc.descriptors import DataType, Descriptor
-from ipc.graph import Graph, Operation
+from ipc.graph import ConstantSource, Graph, Operation
 from ipc.operators import REGISTRY
 from tests.conformance._in_process import BackendBuilder, BackendContext
 
@@ -69,24 +71,78 @@ def test_what_the_caller_calls_things_never_reaches_the_runtime() -> None:
     assert "op7_7" not in str(model)
 
 
-def test_constants_are_used_where_they_are(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    given: dict[str, int] = {}
-    of_array = _session.onnxruntime.OrtValue.ortvalue_from_numpy
+def _added(data_type: DataType, size: int) -> Graph:
+    descriptor = Descriptor(data_type, (size,))
+    operation = Operation(ops.add, {"a": 0, "b": 1}, {}, (2,))
+    return Graph([descriptor] * 3, [("x", 0)], {1: ConstantSource(bytes(16))}, [operation], [("y", 2)])
 
-    def seen(array: np.ndarray) -> object:
-        value = of_array(array)
-        given[f"{array.shape}"] = value.data_ptr()
-        return value
 
-    monkeypatch.setattr(_session.onnxruntime.OrtValue, "ortvalue_from_numpy", seen)
-    builder = BackendBuilder(backend.support_limits())
-    x = builder.input("x", Descriptor(_F32, (3, 5)))
-    weight = builder.constant(Descriptor(_F32, (3, 5)), np.ones((3, 5), np.float32))
-    graph = builder.build({"y": builder.call("add", [x, weight], {})})
-    (constant,) = graph.constants.values()
-    compiled = backend.compile(graph.graph, graph.constants)
-    assert given == {"(3, 5)": constant.ctypes.data}
+@pytest.mark.parametrize("size", [1, 40, 4096, 1 << 20])
+@pytest.mark.parametrize("data_type", [_F32, DataType.FLOAT16, DataType.INT32, DataType.INT64, DataType.UINT8])
+def test_the_runtime_has_copies_of_constants(backend: Backend, data_type: DataType, size: int) -> None:
+    constant = np.full(size, 5, data_type.storage)
+    compiled = backend.compile(_added(data_type, size), {1: constant})
+    constant[:] = 77
+    x, y = np.full(size, 2, data_type.storage), np.zeros(size, data_type.storage)
+    compiled.bind({"x": x}, {"y": y}).run()
+    assert (y == 7).all()
     compiled.close()
+
+
+def test_constants_are_let_go_of_when_a_graph_is_compiled(backend: Backend) -> None:
+    constant = np.full(4096, 5, np.float32)
+    watched = weakref.ref(constant)
+    compiled = backend.compile(_added(_F32, 4096), {1: constant})
+    del constant
+    gc.collect()
+    assert watched() is None
+    compiled.close()
+
+
+def test_constants_stay_where_the_runtime_may_not_copy_them(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_session, "PROBED_VERSIONS", frozenset())
+    constant = np.full(4096, 5, np.float32)
+    watched = weakref.ref(constant)
+    compiled = backend.compile(_added(_F32, 4096), {1: constant})
+    del constant
+    gc.collect()
+    assert watched() is not None
+    compiled.close()
+
+
+def _looked_up(rows: int, *, also_added: bool = False) -> Graph:
+    """Rows of a constant table of 64 columns; with their sum with the first row."""
+    table, indices, found = Descriptor(_F32, (rows, 64)), Descriptor(DataType.INT32, (3,)), Descriptor(_F32, (3, 64))
+    graph = Graph([table, indices, found], [("i", 1)], {0: ConstantSource(bytes(16))}, [], [("y", 2)])
+    graph.operations.append(Operation(ops.gather, {"input": 0, "indices": 1}, {"axis": 0}, (2,)))
+    if also_added:
+        graph.operands.append(table)
+        graph.operations.append(Operation(ops.add, {"a": 0, "b": 0}, {}, (3,)))
+        graph.outputs.append(("twice", 3))
+    return graph
+
+
+@pytest.mark.parametrize("also_added", [False, True], ids=["looked up", "also added"])
+def test_a_table_gives_its_rows_and_indices_stay_within_it(backend: Backend, also_added: bool) -> None:
+    table = np.random.default_rng(0).standard_normal((8192, 64), np.float32)
+    compiled = backend.compile(_looked_up(8192, also_added=also_added), {0: table})
+    outputs = {"y": np.zeros((3, 64), np.float32)}
+    if also_added:
+        outputs["twice"] = np.zeros_like(table)
+    compiled.bind({"i": np.array([5, 2**31 - 1, -(2**31)], np.int32)}, outputs).run()
+    np.testing.assert_array_equal(outputs["y"], table[[5, 8191, 0]])
+    compiled.close()
+
+
+def test_a_large_table_is_looked_up_where_it_is(backend: Backend) -> None:
+    for rows, is_copied in ((64, True), (8192, False)):
+        table = np.zeros((rows, 64), np.float32)
+        compiled = backend.compile(_looked_up(rows), {0: table})
+        table[:] = 1
+        y = np.full((3, 64), -1, np.float32)
+        compiled.bind({"i": np.zeros(3, np.int32)}, {"y": y}).run()
+        assert (y == (0 if is_copied else 1)).all()
+        compiled.close()
 
 
 def test_one_operand_may_be_two_outputs_and_an_input_or_constant_may_pass_through(backend: Backend) -> None:
