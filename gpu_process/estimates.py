@@ -9,7 +9,7 @@ from typing import Any
 from ipc.descriptors import Descriptor
 from ipc.graph import Graph, Operation
 
-_Estimate = Callable[[Mapping[str, Any], Mapping[str, Any], Descriptor], int]
+_Estimate = Callable[[Mapping[str, Descriptor], Mapping[str, Any], Descriptor], int]
 
 
 def graph_macs(graph: Graph) -> int:
@@ -30,28 +30,25 @@ def _operation_macs(graph: Graph, operation: Operation) -> int:
     estimate = _ESTIMATES.get(operation.operator.name)
     if estimate is None:
         return elements
-    given = {
-        slot: None if value is None or isinstance(value, tuple) else operands[value]
-        for slot, value in operation.operands.items()
-    }
+    given = {slot: operands[value] for slot, value in operation.operands.items() if isinstance(value, int)}
     return max(elements, estimate(given, operation.attributes, operands[operation.outputs[0]]))
 
 
-def _matmul(operands: Mapping[str, Any], _: Mapping[str, Any], output: Descriptor) -> int:
+def _matmul(operands: Mapping[str, Descriptor], _: Mapping[str, Any], output: Descriptor) -> int:
     return output.element_count * int(operands["a"].shape[-1])
 
 
-def _gemm(operands: Mapping[str, Any], attributes: Mapping[str, Any], output: Descriptor) -> int:
+def _gemm(operands: Mapping[str, Descriptor], attributes: Mapping[str, Any], output: Descriptor) -> int:
     return output.element_count * int(operands["a"].shape[0 if attributes["a_transpose"] else 1])
 
 
-def _conv2d(operands: Mapping[str, Any], attributes: Mapping[str, Any], output: Descriptor) -> int:
+def _conv2d(operands: Mapping[str, Descriptor], attributes: Mapping[str, Any], output: Descriptor) -> int:
     # Every filter element meets every output position of its channel.
     filters, channels = operands["filter"], _channels(output, attributes["input_layout"])
     return int(output.element_count // channels * filters.element_count)
 
 
-def _conv_transpose2d(operands: Mapping[str, Any], attributes: Mapping[str, Any], _: Descriptor) -> int:
+def _conv_transpose2d(operands: Mapping[str, Descriptor], attributes: Mapping[str, Any], _: Descriptor) -> int:
     # Every filter element meets every input position of its channel.
     source = operands["input"]
     channels = _channels(source, attributes["input_layout"])
@@ -62,15 +59,14 @@ def _channels(descriptor: Descriptor, layout: str) -> int:
     return descriptor.shape[1 if layout == "nchw" else 3]
 
 
-def _pool(operands: Mapping[str, Any], attributes: Mapping[str, Any], output: Descriptor) -> int:
+def _pool(operands: Mapping[str, Descriptor], attributes: Mapping[str, Any], output: Descriptor) -> int:
     window: Sequence[int] | None = attributes["window_dimensions"]
-    source = operands["input"]
-    if window is None:  # the whole plane
-        window = source.shape[2:4] if attributes["layout"] == "nchw" else source.shape[1:3]
+    if window is None:  # the whole plane: every element once
+        return operands["input"].element_count
     return output.element_count * math.prod(window)
 
 
-def _recurrent(operands: Mapping[str, Any], attributes: Mapping[str, Any], _: Descriptor) -> int:
+def _recurrent(operands: Mapping[str, Descriptor], attributes: Mapping[str, Any], _: Descriptor) -> int:
     # Both weights meet every row of the batch, at each step.
     steps = attributes.get("steps", 1)
     batch = operands["input"].shape[1 if "steps" in attributes else 0]

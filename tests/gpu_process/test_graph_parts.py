@@ -65,6 +65,7 @@ WRONG = {
     "a field that there is not": (b"\x32\x00", Reason.UNKNOWN_FIELD),
     "a field of another form": (b"\x08\x00", Reason.UNKNOWN_FIELD),
     "a group": (b"\x0b\x0c", Reason.MALFORMED),
+    "a length that is not there": (b"\x0a", Reason.MALFORMED),
     "a length that is cut off": (b"\x0a\x80", Reason.MALFORMED),
     "a length beyond the end": (b"\x0a\x01", Reason.MALFORMED),
     "a length beyond its operation": (b"\x2a\x02\x0a\x01x", Reason.MALFORMED),

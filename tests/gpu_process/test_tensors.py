@@ -32,6 +32,27 @@ def test_without_sharing_there_is_one_place() -> None:
     assert not tensor.content().any()
 
 
+def test_where_nothing_is_shared_a_graph_reads_what_was_written_wherever_it_may_run() -> None:
+    tensor = Tensor(new_token(), VECTOR, readable=True, writable=True)
+    tensor.write(memoryview(np.full(4, 7, np.float32)).cast("B"), 0)
+    for in_place in (True, False):
+        tensor.make_current(in_place)
+        assert tensor.array(in_place).tolist() == [7] * 4
+        assert not tensor.reads_slot(in_place)
+
+
+def test_a_slot_is_read_where_it_is_newer_or_used_itself() -> None:
+    tensor = _shared()
+    assert tensor.reads_slot(in_place=True)
+    assert tensor.reads_slot(in_place=False)
+    tensor.make_current(in_place=False)  # both are current
+    assert tensor.reads_slot(in_place=True)
+    assert not tensor.reads_slot(in_place=False)
+    tensor.made_by_graph(in_place=False)
+    assert not tensor.reads_slot(in_place=True)
+    assert not tensor.reads_slot(in_place=False)
+
+
 def test_a_private_array_is_aligned() -> None:
     for _ in range(20):
         assert _shared().array(in_place=False).ctypes.data % 64 == 0
@@ -43,6 +64,15 @@ def test_a_graph_on_private_memory_sees_what_was_written() -> None:
     tensor.written_in_slot(0)
     tensor.make_current(in_place=False)
     assert tensor.array(in_place=False).tolist() == [5] * 4
+
+
+def test_the_content_is_what_was_written_last_wherever_that_was() -> None:
+    tensor = _shared()
+    tensor.write(memoryview(np.full(4, 7, np.float32)).cast("B"), 0)
+    assert tensor.content().view(np.float32).tolist() == [7] * 4
+    _slot_of(tensor)[:] = 5
+    tensor.written_in_slot(0)
+    assert tensor.content().view(np.float32).tolist() == [5] * 4
 
 
 def test_a_graph_on_private_memory_does_not_see_the_slot_change_later() -> None:
