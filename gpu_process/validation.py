@@ -50,8 +50,7 @@ def check_graph_quotas(message: graph_pb2.Graph, limits: Quotas) -> None:
         *(item.label for item in message.operations),
     )
     for text in texts:
-        if len(text) > limits.name_bytes // 4:  # a character has at most 4 bytes
-            quotas.check("name_bytes", len(text.encode()), limits.name_bytes)
+        quotas.check("name_bytes", len(text.encode()), limits.name_bytes)
 
 
 def validate_graph(graph: Graph, limits: SupportLimits, constants: Constants) -> None:
