@@ -11,7 +11,7 @@ from rich.table import Table
 from gpu_process.backends import BACKEND_NAMES, BackendOptions, load_backend
 from ipc.descriptors import DataType, in_order
 from ipc.limits import SupportLimits
-from ipc.operators import REGISTRY, Operator
+from ipc.operators import REGISTRY, Operator, limits_to_json
 from ipc.operators._docs import operator_page
 from scripts.cli._output import JsonFlag, console, print_json, wrong_usage
 
@@ -33,7 +33,8 @@ def ops(
     limits = {backend: load_backend(backend, BackendOptions()).support_limits() for backend in BACKEND_NAMES}
     chosen = list(REGISTRY.values()) if name is None else [_find(name)]
     if json:
-        print_json({"operators": {operator.name: _facts(operator, limits) for operator in chosen}})
+        listed = {backend: limits_to_json(supported) for backend, supported in limits.items()}
+        print_json({"operators": {operator.name: _facts(operator, listed) for operator in chosen}})
     elif name is None:
         console.print(_table(limits))
     else:
@@ -45,15 +46,13 @@ def _find(name: str) -> Operator:
     return by_name.get(name) or wrong_usage(f"no operator is called {name!r}; `webnn-sim ops` lists them")
 
 
-def _facts(operator: Operator, limits: dict[str, SupportLimits]) -> dict[str, object]:
+def _facts(operator: Operator, limits: dict[str, dict[str, object]]) -> dict[str, object]:
+    """One operator, its limits in the form and under the names of `op_support_limits()`."""
     return {
         "specName": operator.spec_name,
         "family": operator.family,
         "formula": operator.formula,
-        "backends": {
-            backend: {member: entry.to_json() for member, entry in supported.operators.get(operator.name, {}).items()}
-            for backend, supported in limits.items()
-        },
+        "backends": {backend: listed.get(operator.spec_name, {}) for backend, listed in limits.items()},
     }
 
 
