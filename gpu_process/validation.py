@@ -174,7 +174,7 @@ def _check_operation(operation: Operation, index: int, operands: Sequence[Descri
     except RuleError as error:
         raise BadMessage(Reason.OPERATOR_RULE, f"operations[{index}]: {error.rule}") from error
     # After the rules, so that the one that the renderer would have named comes back.
-    if any(not _same_number(cast[name], attributes[name]) for name, _ in operation.operator.casts):
+    if any(not _is_unchanged(cast[name], attributes[name]) for name, _ in operation.operator.casts):
         raise BadMessage(Reason.ATTRIBUTE_NOT_CAST, f"operations[{index}].attributes")
     if len(inferred) != len(operation.outputs):
         raise BadMessage(Reason.OUTPUT_COUNT, f"operations[{index}].outputs")
@@ -196,6 +196,6 @@ def _descriptors(
     }
 
 
-def _same_number(a: Any, b: Any) -> bool:
-    """Whether casting changed nothing, its type included; NaN is itself."""
-    return type(a) is type(b) and (a == b or (a != a and b != b))
+def _is_unchanged(cast: Any, given: Any) -> bool:
+    """Whether casting changed nothing, its type included. Only NaN is cast to NaN, which equals nothing."""
+    return type(cast) is type(given) and (cast == given or cast != cast)
