@@ -32,11 +32,11 @@ def test_the_validators_agree(mode: ValidateMode) -> None:
     assert {"accepted", "bad_message", "refused"} <= summary["verdicts"].keys()
 
 
-@pytest.mark.parametrize("check", ["_check_operation", "_same_number"])
+@pytest.mark.parametrize("check", ["_check_operation", "_is_unchanged"])
 def test_a_check_that_is_taken_out_of_the_service_is_missed(
     mode: ValidateMode, monkeypatch: pytest.MonkeyPatch, check: str
 ) -> None:
-    monkeypatch.setattr(service, check, lambda *_: check == "_same_number" and False)
+    monkeypatch.setattr(service, check, lambda *_: check == "_is_unchanged" and False)
     assert _first_problem(mode, 600) is not None
 
 
