@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.bench.compare import load
+from scripts.bench.compare import ReportError, load
 
 
 def table(report: Mapping[str, Any]) -> str:
@@ -35,5 +35,10 @@ def machine(report: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    chosen = load(Path(sys.argv[1]))
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m scripts.bench.markdown REPORT.json")
+    try:
+        chosen = load(Path(sys.argv[1]))
+    except ReportError as error:
+        sys.exit(f"error: {error}")
     print(machine(chosen), table(chosen), sep="\n\n")
