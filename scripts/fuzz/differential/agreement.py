@@ -8,6 +8,7 @@ bit: integers, and everything that only moves elements.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ _PAIRS = 3  # of perturbed runs, the second against the first: one of them goes 
 _SPECIAL_NUMBER = 1e18  # of an attribute; its square is not far from overflow in float32
 _SAFETY = 8.0  # times the spread that was seen
 _ROUNDING = {DataType.FLOAT32: 2.0**-22, DataType.FLOAT16: 2.0**-9}
+_UNDERFLOW = 2.0**-24  # the least float16
 _RELATIVE = {DataType.FLOAT32: 2e-5, DataType.FLOAT16: 2e-3}
 _ABSOLUTE = {DataType.FLOAT32: 2e-6, DataType.FLOAT16: 2e-4}
 
@@ -72,7 +74,7 @@ def disagreement(case: GraphCase, results: Mapping[str, Array]) -> Disagreement 
                 if what is not None:
                     hidden = _behind(graph, operation, given)
                     behind = tuple(dict.fromkeys(each.operator.name for each in hidden))
-                    special = _is_special(case, (operation, *hidden), {**wanted, **given})
+                    special = _is_special(case, (operation, *hidden), {**wanted, **given}, wanted)
                     return Disagreement(operation, names[operand], what, behind, special)
     return None
 
@@ -88,16 +90,24 @@ def _behind(graph: Graph, operation: Operation, given: Mapping[OperandId, Array]
     return reached[1:]
 
 
-def _is_special(case: GraphCase, operations: Sequence[Operation], values: Mapping[OperandId, Array]) -> bool:
+def _is_special(
+    case: GraphCase,
+    operations: Sequence[Operation],
+    values: Mapping[OperandId, Array],
+    wanted: Mapping[OperandId, Array],
+) -> bool:
     graph = case.graph
     named = {operand: case.inputs[name] for name, operand in graph.inputs} | dict(case.constants)
     numbers = (value for each in operations for value in each.attributes.values() if isinstance(value, float))
-    arrays = (
+    operands = (
         values[operand] if operand in values else as_array(named[operand], graph.operands[operand])
         for each in operations
-        for operand in (*each.operand_ids(), *each.outputs)
+        for operand in each.operand_ids()
     )
-    return any(not abs(number) < _SPECIAL_NUMBER for number in numbers) or any(map(_has_extremes, arrays))
+    results = (wanted[operand] for each in operations for operand in each.outputs)
+    return any(not abs(number) < _SPECIAL_NUMBER for number in numbers) or any(
+        map(_has_extremes, itertools.chain(operands, results))
+    )
 
 
 def _has_extremes(value: Array) -> bool:
@@ -116,7 +126,9 @@ def _evaluated(case: GraphCase, given: Mapping[OperandId, Array], moves: _Moves 
     for operation in graph.operations:
         moving = None if operation.operator.family in _MOVING_FAMILIES else moves
         operands = {
-            operand: values[operand] if moving is None else moving.of(values[operand], graph.operands[operand])
+            operand: values[operand]
+            if moving is None
+            else moving.of(values[operand], graph.operands[operand], made=operand in made)
             for operand in operation.operand_ids()
         }
         for operand, value in zip(operation.outputs, _alone(graph, operation, operands), strict=True):
@@ -132,14 +144,20 @@ class _Moves:
         self._random = np.random.default_rng(seed)
         self._sign = sign
 
-    def of(self, value: Array, descriptor: Descriptor) -> Array:
-        """`value` moved: a new array, aligned as a backend wants it."""
+    def of(self, value: Array, descriptor: Descriptor, *, made: bool) -> Array:
+        """`value` moved: a new array, aligned as a backend wants it.
+
+        Args:
+            made: by an operation: as float16, it may have been rounded to 0.
+        """
         rounding = _ROUNDING.get(descriptor.data_type)
         if rounding is None:
             return value
+        underflow = _UNDERFLOW if made and descriptor.data_type is DataType.FLOAT16 else 0.0
         with np.errstate(all="ignore"):
             wide = value.astype(np.float64)
-            moved = wide * (1 + self._sign * rounding * self._random.uniform(-1, 1, value.shape))
+            by = self._sign * self._random.uniform(-1, 1, value.shape)
+            moved = wide * (1 + rounding * by) + underflow * by
             # What is not finite stays, and what is does not leave the range.
             limit = float(np.finfo(value.dtype).max)
             kept = np.where(np.isfinite(wide), np.clip(moved, -limit, limit), wide)

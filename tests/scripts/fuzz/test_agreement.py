@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from gpu_process.backends import BackendError
+from ipc import operators as ops
+from ipc.descriptors import DataType, Descriptor
+from ipc.graph import Graph, Operation
 from scripts.fuzz.case import GraphCase
 from scripts.fuzz.differential.agreement import disagreement
 from scripts.fuzz.draw import Profile
@@ -52,8 +55,6 @@ def test_a_bit_of_a_moved_element_is_seen() -> None:
 
 
 def test_a_rounding_is_not_a_disagreement_and_a_thousandth_is() -> None:
-    from ipc.descriptors import DataType
-
     only = {"data_types": frozenset({DataType.FLOAT32})}
     case, results = _changed("sigmoid", lambda value: np.nextafter(value, np.float32(2)), **only)
     assert disagreement(case, results) is None
@@ -62,7 +63,31 @@ def test_a_rounding_is_not_a_disagreement_and_a_thousandth_is() -> None:
 
 
 def test_an_integer_that_is_off_by_one_is_seen() -> None:
-    from ipc.descriptors import DataType
-
     case, results = _changed("add", lambda value: value + value.dtype.type(1), data_types=frozenset({DataType.INT32}))
     assert disagreement(case, results) is not None
+
+
+def _absolute_sum(*values: float) -> GraphCase:
+    """|x + x|, of which only the absolute value is shown."""
+    descriptor = Descriptor(DataType.FLOAT32, (len(values),))
+    operations = [
+        Operation(ops.add, {"a": 0, "b": 0}, {}, (1,)),
+        Operation(ops.abs, {"input": 1}, {}, (2,)),
+    ]
+    graph = Graph([descriptor] * 3, [("x", 0)], {}, operations, [("y", 2)])
+    return GraphCase(graph, {}, {"x": np.array(values, np.float32).tobytes()})
+
+
+def test_what_is_not_shown_is_named_and_may_be_what_is_special() -> None:
+    for greatest, special in ((3e38, True), (3.0, False)):
+        found = disagreement(_absolute_sum(greatest, 1), {"y": np.array([0, 0], np.float32)})
+        assert found is not None
+        assert (found.operation.operator.name, found.behind, found.special) == ("abs", ("add",), special)
+
+
+def test_where_a_function_is_flat_on_one_side_it_moves_on_the_other() -> None:
+    descriptor = Descriptor(DataType.FLOAT16, (1,))
+    graph = Graph([descriptor] * 2, [("x", 0)], {}, [Operation(ops.hard_swish, {"input": 0}, {}, (1,))], [("y", 1)])
+    case = GraphCase(graph, {}, {"x": np.array([-3], np.float16).tobytes()})
+    assert disagreement(case, {"y": np.array([-0.0007], np.float16)}) is None  # of -2.9986, which is not yet rounded
+    assert disagreement(case, {"y": np.array([-0.1], np.float16)}) is not None
