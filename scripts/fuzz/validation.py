@@ -83,7 +83,7 @@ class ValidateMode(Mode[ValidationCase]):
         if kind < 0.08:
             return ValidationCase(GraphCase(Graph()), misuse=random.choice(_MISUSES))
         if kind < 0.45:
-            case = almost_legal_graph(random, self._limits, self._profile, sendable=random.random() < 0.85)
+            case = almost_legal_graph(random, self._limits, self._profile, sendable=random.random() < 0.7)
             if case is not None:
                 return ValidationCase(case)
         case = legal_graph(random, self._limits, self._profile)
