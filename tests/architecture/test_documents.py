@@ -42,14 +42,27 @@ def test_files_named_in_documents_exist() -> None:
     assert not broken
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/api.md"])
-def test_scripts_in_documents_print_what_is_shown_below_them(document: str) -> None:
-    listings = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
-    assert len(listings) == (ROOT / document).read_text().count("```python")
-    for script, shown in listings:
-        command = [sys.executable, "-P", "-c", script]
-        result = subprocess.run(
-            command, capture_output=True, text=True, env=python_environment(), check=False, timeout=50
-        )
-        assert result.stderr == ""
-        assert result.stdout == shown
+def _listings(document: str) -> Iterator[tuple[str, int, str, str]]:
+    """The scripts of a document with what it shows below them, and the line where each begins."""
+    text = (ROOT / document).read_text()
+    found = list(re.finditer(r"```python\n(.*?)```\n\n```text\n(.*?)```", text, re.DOTALL))
+    assert len(found) == text.count("```python"), f"{document}: a script without its output"
+    for listing in found:
+        yield document, text.count("\n", 0, listing.start()) + 1, listing[1], listing[2]
+
+
+@pytest.mark.parametrize(
+    ("document", "line", "script", "shown"),
+    [
+        pytest.param(*listing, id=f"{listing[0]}:{listing[1]}")
+        for document in ("README.md", "docs/api.md")
+        for listing in _listings(document)
+    ],
+)
+def test_a_script_in_a_document_prints_what_is_shown_below_it(
+    document: str, line: int, script: str, shown: str
+) -> None:
+    command = [sys.executable, "-P", "-c", script]
+    result = subprocess.run(command, capture_output=True, text=True, env=python_environment(), check=False, timeout=50)
+    assert result.stderr == ""
+    assert result.stdout == shown
