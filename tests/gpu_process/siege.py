@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import grpc
 import numpy as np
 
 from ipc.channel import ChannelClosed, ChannelError, MessageSocket, new_token
@@ -60,7 +61,9 @@ def attack(path: Path, seed: int, kinds: list[str]) -> None:
     chance = random.Random(seed)
     chance.shuffle(kinds)
     for kind in kinds:
-        with contextlib.suppress(MLError, ChannelClosed, ChannelError, TimeoutError, AssertionError, OSError):
+        with contextlib.suppress(
+            MLError, ChannelClosed, ChannelError, grpc.RpcError, TimeoutError, AssertionError, OSError
+        ):
             ATTACKS.get(kind, _crash_by(kind))(path, chance)
 
 

@@ -93,11 +93,12 @@ def test_honest_renderers_finish_under_attack(tmp_path: Path) -> None:
 @pytest.mark.campaign
 @pytest.mark.timeout(1200)
 def test_nine_honest_renderers_finish_a_thousand_dispatches_each_under_a_minute_of_attacks(tmp_path: Path) -> None:
+    number = itertools.count(1)
     status = besiege(
         tmp_path,
         renderers=9,
         dispatches=1000,
-        rounds=lambda seconds: seconds < 60,
+        rounds=lambda seconds: next(number) <= 6 or seconds < 60,  # a busy machine does not get far in a minute
         kinds=[*ATTACKS, *CRASHES],
     )
     assert status["recreated"] >= 3, "no crash has hit anybody"
