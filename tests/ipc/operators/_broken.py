@@ -76,6 +76,7 @@ def _convolutions() -> list[tuple[str, Call]]:
         ("conv_transpose2d.bias_shape", call(*transposed, groups=3, bias=t(2))),
         ("conv_transpose2d.output_sizes", call(*transposed, output_sizes=[5, 4])),
         ("conv_transpose2d.output_sizes", call(*transposed, output_sizes=[5, 7], strides=[1, 1])),
+        ("conv_transpose2d.output_sizes", call(*transposed, output_sizes=[6, 5], strides=[1, 1])),
         ("conv_transpose2d.output.dimensions", call(*transposed, padding=[3, 2, 0, 0])),
     ]
 
@@ -106,6 +107,7 @@ def _shapes() -> list[tuple[str, Call]]:
         ("split.count", call("split", t(4), 0)),
         ("split.count", call("split", u8(8193), 8193)),
         ("split.count", call("split", t(4), [])),
+        ("split.count", call("split", u8(8193), [1] * 8193)),
         ("split.divides", call("split", t(4), 3)),
         ("split.pieces_positive", call("split", t(4), [4, 0])),
         ("split.sum", call("split", t(4), [1, 2])),
@@ -120,6 +122,8 @@ def _shapes() -> list[tuple[str, Call]]:
         ("pad.ending_padding_length", call("pad", t(4), [0], [0, 0])),
         ("pad.reflection", call("pad", t(4), [4], [0], mode="reflection")),
         ("pad.reflection", call("pad", t(4), [0], [4], mode="reflection")),
+        ("pad.reflection", call("pad", t(4, 4), [3, 4], [3, 3], mode="reflection")),
+        ("gather_elements.indices_shape", call("gather_elements", t(2, 3, 4), i32(2, 3, 5), axis=0)),
         ("pad.output.dimensions", call("pad", t(4), [2**32 - 1], [0])),
         ("tile.repetitions_length", call("tile", t(4), [1, 1])),
         ("tile.repetitions_positive", call("tile", t(4), [0])),

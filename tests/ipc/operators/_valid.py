@@ -178,6 +178,7 @@ def _reductions() -> list[Case]:
             (call(name, t(2, 3), 1), [i32(2)]),
             (call(name, u8(2, 3), 0, keep_dimensions=True, output_data_type="int64"), [t(1, 3, type="int64")]),
             (call(name, t(3), 0), [i32()]),
+            (call(name, u8(2**31 - 1), 0), [i32()]),
         ]
     cases += [
         (call("cumulative_sum", t(2, 3), 1), [t(2, 3)]),
@@ -206,6 +207,9 @@ def _shapes() -> list[Case]:
         (call("split", t(4, 6), 2), [t(2, 6)] * 2),
         (call("split", t(4, 6), [1, 2, 3], axis=1), [t(4, 1), t(4, 2), t(4, 3)]),
         (call("split", t(8192), 8192), [t(1)] * 8192),
+        (call("split", t(8192), [1] * 8192), [t(1)] * 8192),
+        (call("split", t(4), 1), [t(4)]),
+        (call("split", t(4), [4]), [t(4)]),
         (call("slice", t(4, 6), [1, 2], [3, 4]), [t(3, 4)]),
         (call("slice", t(4, 6), [0, 1], [4, 5], strides=[3, 2]), [t(2, 3)]),
         (call("slice", t(), [], []), [t()]),

@@ -154,6 +154,14 @@ def test_the_first_broken_rule_of_the_specifications_order_is_named(rule: str, w
     assert _refusal(wrong.infer) == rule
 
 
+@pytest.mark.parametrize(("operator", "gates"), [("gru", 3), ("lstm", 4)])
+def test_the_largest_hidden_size_is_exact(operator: str, gates: int) -> None:
+    largest = (2**31 - 1) // (2 * gates)
+    for size, refusal in (largest, None), (largest + 1, f"{operator}.hidden_size"):
+        weights = t(1, gates * size, 1), t(1, gates * size, size)
+        assert _refusal(call(operator, t(2, 1, 1), *weights, 2, size).infer) == refusal
+
+
 def test_conversion_comes_before_every_rule() -> None:
     assert _refusal(call("conv2d", t(1), t(1), groups=-1).infer) == "conv2d.groups.conversion"
 
