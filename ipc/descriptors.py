@@ -66,9 +66,10 @@ class DataType(enum.StrEnum):
         if isinstance(value, str):
             return cls(value)
         dtype = np.dtype(value)
-        if not dtype.isnative or dtype.name not in _OF_NUMPY:
+        data_type = _OF_NUMPY.get(dtype)
+        if data_type is None:
             raise ValueError(f"{dtype!r} is no WebNN data type")
-        return _OF_NUMPY[dtype.name]
+        return data_type
 
 
 FLOATS = frozenset({DataType.FLOAT32, DataType.FLOAT16})
@@ -82,7 +83,7 @@ _BITS = {data_type: 4 if data_type in INT4S else np.dtype(data_type.value).items
 _STORAGE = {
     data_type: np.dtype(np.uint8) if data_type in INT4S else np.dtype(data_type.value) for data_type in DataType
 }
-_OF_NUMPY = {data_type.value: data_type for data_type in ANY}
+_OF_NUMPY = {np.dtype(data_type.value): data_type for data_type in ANY}
 
 
 def in_order(data_types: Iterable[DataType]) -> list[DataType]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import math
 import mmap
 import os
 import weakref
@@ -75,7 +76,7 @@ class Region:
         Raises:
             ValueError: they are not.
         """
-        length = int(np.prod(shape, dtype=object)) * dtype.itemsize
+        length = math.prod(shape) * dtype.itemsize
         self._check(offset, length)
         if offset % dtype.itemsize:
             raise ValueError(f"offset {offset} is not aligned to {dtype.itemsize} bytes")

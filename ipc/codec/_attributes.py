@@ -53,6 +53,7 @@ def _plan(attribute: Attribute) -> _Plan:
     return _Plan(frozenset(_forms(attribute.kind)), attribute.kind.canonical, attribute.default is None)
 
 
+@functools.cache
 def _forms(kind: Kind) -> tuple[str, ...]:
     if kind.element is None:
         return _SCALAR_FORMS[kind.name]

@@ -36,7 +36,15 @@ def decode_data_type(number: int, field: str) -> DataType:
 
 
 def encode_descriptor(descriptor: Descriptor) -> common_pb2.Descriptor:
-    return common_pb2.Descriptor(data_type=encode_data_type(descriptor.data_type), shape=descriptor.shape)
+    message = common_pb2.Descriptor()
+    fill_descriptor(message, descriptor)
+    return message
+
+
+def fill_descriptor(message: common_pb2.Descriptor, descriptor: Descriptor) -> None:
+    """Write a descriptor into an empty message, as a part of a larger one."""
+    message.data_type = encode_data_type(descriptor.data_type)
+    message.shape.extend(descriptor.shape)
 
 
 def decode_descriptor(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ipc.codec._attributes import attribute_plans, decode_attribute, encode_attribute
-from ipc.codec._common import decode_descriptor, decode_token, encode_descriptor
+from ipc.codec._common import decode_descriptor, decode_token, fill_descriptor
 from ipc.codec._strict import MAX_ENTRIES, CodecError
 from ipc.descriptors import MAX_TENSOR_BYTES, Descriptor
 from ipc.generated.webnn.v1 import graph_pb2
@@ -28,7 +28,9 @@ def encode_graph(graph: Graph) -> graph_pb2.Graph:
             kind = graph_pb2.OPERAND_KIND_INPUT
         elif operand in graph.constants:
             kind = graph_pb2.OPERAND_KIND_CONSTANT
-        message.operands.add(kind=kind, descriptor=encode_descriptor(descriptor))
+        added = message.operands.add()
+        added.kind = kind
+        fill_descriptor(added.descriptor, descriptor)
     for name, operand in graph.inputs:
         message.inputs.add(name=name, operand=operand)
     for name, operand in graph.outputs:

@@ -103,10 +103,17 @@ def _constants_to_carry(graph: Graph, constants: Mapping[OperandId, Array]) -> l
 def _has_denormals(array: Array) -> bool:
     if array.dtype != np.float32:
         return False
-    bits = np.atleast_1d(array).view(np.uint32) << 1  # without the sign
-    return bool(np.any((bits != 0) & (bits < _LEAST_NORMAL)))
+    bits = array.reshape(-1).view(np.uint32)
+    return any(_any_denormal(bits[start : start + _CACHED]) for start in range(0, bits.size, _CACHED))
 
 
+def _any_denormal(bits: Array) -> bool:
+    unsigned = bits << 1
+    unsigned -= 1  # so that zero is the largest of all
+    return bool(unsigned.min() < _LEAST_NORMAL - 1)
+
+
+_CACHED = 1 << 16  # elements: what a core's cache holds beside their copy
 _LEAST_NORMAL = np.uint32(1 << 24)  # of float32's bits, shifted as above
 
 
