@@ -1,22 +1,48 @@
-"""A report as one HTML file that needs nothing else: tables, and plots as inline SVG. All text is escaped."""
+"""A report as one HTML file that needs nothing else: what was met, tables, and plots. All text is escaped."""
 
 from __future__ import annotations
 
 import itertools
-import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, Final
 
-_COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2", "#be185d", "#4b5563")
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1f2937 }
-table { border-collapse: collapse; margin: .5rem 0 1.5rem } th, td { padding: .15rem .7rem; text-align: left }
-td.n { text-align: right; font-variant-numeric: tabular-nums } tr:nth-child(even) { background: #f3f4f6 }
-th { border-bottom: 1px solid #9ca3af; font-weight: 600 } h2 { margin-top: 2.5rem } svg { max-width: 100% }
-.aim { color: #047857 } .gate { color: #1d4ed8 } .missed { color: #b91c1c; font-weight: 600 } .run { color: #6b7280 }
+from scripts.bench.plots import COLOURS, legend, plot, verdict_mark
+from scripts.bench.quantities import number, parameters, quantity
+
+_STYLE: Final = """
+:root { color-scheme: light dark; --ink: #1f2937; --soft: #6b7280; --page: #ffffff; --stripe: #f3f4f6; --grid: #e5e7eb;
+  --aim: #047857; --gate: #1d4ed8; --missed: #b91c1c; --aim-zone: #a7f3d0; --gate-zone: #bfdbfe; --missed-zone: #fecaca;
+  --c0: #2563eb; --c1: #d97706; --c2: #059669; --c3: #7c3aed; --c4: #dc2626; --c5: #0891b2; --c6: #be185d;
+  --c7: #6b7280 }
+@media (prefers-color-scheme: dark) { :root { --ink: #e5e7eb; --soft: #9ca3af; --page: #111827; --stripe: #1f2937;
+  --grid: #374151; --aim: #34d399; --gate: #93c5fd; --missed: #fca5a5; --aim-zone: #065f46; --gate-zone: #1e40af;
+  --missed-zone: #7f1d1d; --c0: #60a5fa; --c1: #fbbf24; --c2: #34d399; --c3: #a78bfa; --c4: #f87171; --c5: #22d3ee;
+  --c6: #f472b6; --c7: #9ca3af } }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 80rem; margin: 2rem auto; padding: 0 1.5rem; color: var(--ink);
+  background: var(--page) }
+h2 { margin: 3rem 0 .5rem } p.note { color: var(--soft); margin: .2rem 0 .8rem } .wide { overflow-x: auto }
+table { border-collapse: collapse; margin: .5rem 0 1.5rem } th, td { padding: .2rem .5rem; text-align: left }
+th { border-bottom: 1px solid var(--soft); font-weight: 600; white-space: nowrap } tbody tr:nth-child(even) {
+  background: var(--stripe) } .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
+dl { display: grid; grid-template-columns: max-content 1fr max-content 1fr; gap: .15rem 1.2rem }
+dt, .soft { color: var(--soft) } dd { margin: 0 } svg { max-width: 100%; height: auto; overflow: visible }
+td svg { vertical-align: middle; max-width: none } td.what { min-width: 14rem }
+td.made { font-size: 13px; line-height: 1.3; white-space: nowrap }
+details { margin: .3rem 0 1rem } summary { cursor: pointer; color: var(--soft) }
+.verdict { font-weight: 600; white-space: nowrap } .aim { color: var(--aim) } .gate { color: var(--gate) }
+.missed { color: var(--missed) } .run, .reported { color: var(--soft) }
+svg text { font-size: 12px; fill: var(--ink) } svg .soft { fill: var(--soft) } svg .strong { font-weight: 600 }
+svg .grid { stroke: var(--grid) } svg .ink { stroke: var(--ink); fill: none } svg .dot { fill: var(--ink) }
+.z-aim { fill: var(--aim-zone) } .z-gate { fill: var(--gate-zone) } .z-missed { fill: var(--missed-zone) }
+svg .value { paint-order: stroke; stroke: var(--page); stroke-width: 3px }
 """
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 720, 300, 70, 40
+_PAINT: Final = "".join(f"svg .c{i} {{ fill: var(--c{i}); stroke: var(--c{i}) }}\n" for i in range(COLOURS)) + (
+    "svg .line { fill: none; stroke-width: 2 } svg .whisker { fill: none; stroke-dasharray: 3 2 }\n"
+)
+
+_VERDICTS: Final = ("aim", "gate", "missed", "not run", "reported")
 
 
 def page(report: Mapping[str, Any]) -> str:
@@ -24,188 +50,128 @@ def page(report: Mapping[str, Any]) -> str:
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for item in report["measurements"]:
         groups.setdefault(str(item["group"]), []).append(item)
-    sections = [
-        f"<h2>{escape(name)}</h2>{_plot(items)}{_measurements(items)}" for name, items in groups.items()
-    ]  # fmt: skip
-    targets = f"<h2>Targets</h2>{_targets(report['targets'])}" if report.get("targets") else ""
+    sections = (f"<h2>{escape(name)}</h2>{_group(items)}" for name, items in groups.items())
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>webnn-sim bench</title>'
-        f"<style>{_STYLE}</style><h1>webnn-sim bench</h1>{_facts(report)}{targets}{''.join(sections)}</html>\n"
+        '<meta name="viewport" content="width=device-width">'
+        f"<style>{_STYLE}{_PAINT}</style><h1>webnn-sim bench</h1>{_facts(report)}"
+        f"{_targets(report.get('targets') or ())}{''.join(sections)}</html>\n"
     )
 
 
+# --- The machine, and what was chosen ---------------------------------------------------------------------------------
+
+
 def _facts(report: Mapping[str, Any]) -> str:
-    rows = [(name, _text(value)) for part in ("environment", "options") for name, value in report[part].items()]
-    return _table((), rows)
+    facts = {**report["environment"], **report["options"]}
+    return f"<dl>{''.join(f'<dt>{_title(name)}<dd>{escape(_fact(value))}' for name, value in facts.items())}</dl>"
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {item}" for key, item in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+def _title(name: str) -> str:
+    return escape(name.replace("_", " "))
+
+
+def _fact(value: Any) -> str:
+    match value:
+        case None:
+            return "default"
+        case bool():
+            return "yes" if value else "no"
+        case Mapping():
+            return ", ".join(f"{key} {item}" for key, item in value.items())
+        case list():
+            return ", ".join(map(str, value))
+    text = str(value)
+    kilobytes = text.removesuffix(" kB")
+    return quantity(int(kilobytes) * 1024, "bytes") if kilobytes != text and kilobytes.isdecimal() else text
+
+
+# --- Targets ----------------------------------------------------------------------------------------------------------
 
 
 def _targets(targets: Sequence[Mapping[str, Any]]) -> str:
-    head = "".join(
-        f"<th>{title}" for title in ("", "what", "", "value", "95 % interval", "gate", "aim", "verdict", "")
-    )  # fmt: skip
-    rows = []
-    for target in targets:
-        interval = "" if target["interval"] is None else " to ".join(_number(end) for end in target["interval"])
-        verdict = str(target["verdict"]).rpartition(" ")[2]
-        cells = [
-            _cell(target["name"]),
-            _cell(target["what"]),
-            _cell(_text(target["parameters"])),
-            _cell(_number(target["value"]), "n"),
-            _cell(interval, "n"),
-            _cell(_number(target["gate"]), "n"),
-            _cell(_number(target["aim"]), "n"),
-            _cell(target["verdict"], verdict),
-            _cell(target["why"] or target["figures"]),
-        ]
-        rows.append(f"<tr>{''.join(cells)}")
-    return f"<table><tr>{head}{''.join(rows)}</table>"
+    if not targets:
+        return ""
+    counts = Counter(str(target["verdict"]) for target in targets)
+    told = ", ".join(f'<span class="{_kind(it)} verdict">{counts[it]} {it}</span>' for it in _VERDICTS if counts[it])
+    head = ("", "what", "of", "value", "95 % interval", "gate", "aim", "verdict", "", "made of")
+    numeric = {"value", "95 % interval", "gate", "aim"}
+    titles = "".join(f"<th{' class=n' if title in numeric else ''}>{title}" for title in head)
+    ranked = sorted(targets, key=_rank)
+    rows = "".join(
+        f"<tr>{_target(target, is_first=_subject(target) != _subject(before))}"
+        for before, target in itertools.pairwise([{}, *ranked])
+    )
+    return (
+        f'<h2>Targets</h2><p class="note">{told}. The worse end of the interval decides. The mark is the value with '
+        "its interval, on a logarithmic scale: green up to the aim, blue up to the gate, red beyond it. What is of "
+        'another backend than the default, <span class="soft">in grey</span>, binds nobody.</p>'
+        f'<div class="wide"><table><thead><tr>{titles}<tbody>{rows}</table></div>'
+    )
 
 
-def _measurements(items: Iterable[Mapping[str, Any]]) -> str:
-    columns = ("p50", "p90", "p99", "p99.9")
-    rows = [
-        (
-            str(item["name"]),
-            _text(item["parameters"]),
-            str(item["unit"]),
-            *(_number(item[column]) for column in columns),
-            " to ".join(_number(end) for end in item["p50_interval"]),
-            str(item["count"]),
-        )
-        for item in items
+def _subject(target: Mapping[str, Any]) -> tuple[Any, Any]:
+    return target.get("name"), target.get("what")
+
+
+def _rank(target: Mapping[str, Any]) -> tuple[int, str, bool]:
+    """By number and subject; of those that have the same, the ones that bind first."""
+    digits = str(target["name"])[1:]
+    return int(digits) if digits.isdecimal() else 0, str(target["what"]), not target.get("binds", True)
+
+
+def _target(target: Mapping[str, Any], *, is_first: bool) -> str:
+    """The cells of one row; what the row above has said is not said again."""
+    interval = "" if target["interval"] is None else " to ".join(number(end) for end in target["interval"])
+    verdict = str(target["verdict"])
+    figures = (number(target["value"]), interval, _bound(target["gate"]), _bound(target["aim"]))
+    cells = [
+        _cell(target["name"] if is_first else ""),
+        _cell(target["what"] if is_first else "", "what"),
+        _cell(parameters(target["parameters"]), "" if target.get("binds", True) else "soft"),
+        *(_cell(text, "n") for text in figures),
+        _cell(verdict, f"{_kind(verdict)} verdict"),
+        f"<td>{verdict_mark(target)}",
+        _cell(target["why"]) if target["why"] else _figures(target["figures"]),
     ]
-    return _table(("", "", "unit", *columns, "95 % interval of p50", "samples"), rows)
+    return "".join(cells)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    titles = f"<tr>{''.join(f'<th>{escape(title)}' for title in head)}" if head else ""
-    body = "".join(f"<tr>{''.join(_cell(text, 'n' if _is_number(text) else '') for text in row)}" for row in rows)
-    return f"<table>{titles}{body}</table>"
+def _figures(text: str) -> str:
+    return f'<td class="made">{"<br>".join(map(escape, text.split(", ")))}'
+
+
+def _kind(verdict: str) -> str:
+    return verdict.rpartition(" ")[2]
+
+
+def _bound(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
+
+
+# --- Measurements -----------------------------------------------------------------------------------------------------
+
+
+def _group(items: Sequence[Mapping[str, Any]]) -> str:
+    figures = f"<details><summary>all figures</summary>{_table(items)}</details>"
+    return f'<p class="note">{legend(items)}</p>{plot(items)}{figures}'
+
+
+def _table(items: Iterable[Mapping[str, Any]]) -> str:
+    columns = ("p50", "p90", "p99", "p99.9")
+    titles = "".join(
+        f"<th{' class=n' if title else ''}>{title}" for title in ("", "", *columns, "95 % interval of p50", "samples")
+    )
+    rows = []
+    for item in items:
+        unit = str(item["unit"])
+        figures = [quantity(item[column], unit) for column in columns]
+        interval = " to ".join(quantity(end, unit) for end in item["p50_interval"])
+        cells = [_cell(item["name"]), _cell(parameters(item["parameters"]))]
+        cells += [_cell(text, "n") for text in (*figures, interval, item["count"])]
+        rows.append(f"<tr>{''.join(cells)}")
+    return f'<div class="wide"><table><thead><tr>{titles}<tbody>{"".join(rows)}</table></div>'
 
 
 def _cell(text: Any, kind: str = "") -> str:
     return f'<td class="{escape(kind)}">{escape(str(text))}' if kind else f"<td>{escape(str(text))}"
-
-
-def _is_number(text: str) -> bool:
-    return text.replace(".", "").replace("e", "").replace("+", "").replace("-", "").isdigit()
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
-
-
-# --- Plots ------------------------------------------------------------------------------------------------------------
-
-
-def _plot(items: Sequence[Mapping[str, Any]]) -> str:
-    """Lines where something numeric varies, bars where it doesn't."""
-    varying = _varying(items)
-    return _bars(items) if varying is None else _lines(items, varying)
-
-
-def _varying(items: Sequence[Mapping[str, Any]]) -> str | None:
-    for name in items[0]["parameters"]:
-        values = {item["parameters"].get(name) for item in items}
-        if len(values) > 1 and all(isinstance(value, int | float) and value > 0 for value in values):
-            return str(name)
-    return None
-
-
-def _lines(items: Sequence[Mapping[str, Any]], parameter: str) -> str:
-    """p50 with its interval over a parameter, both logarithmic; a line per name."""
-    xs = [item["parameters"][parameter] for item in items]
-    ys = [end for item in items for end in item["p50_interval"] if end > 0]
-    if not ys:
-        return ""
-    x_axis, y_axis = _Axis(xs, _LEFT, _WIDTH - 130), _Axis(ys, _HEIGHT - _BOTTOM, 10)
-    parts = [_grid(x_axis, y_axis, parameter, str(items[0]["unit"]))]
-    series: dict[str, list[Mapping[str, Any]]] = {}
-    for item in items:
-        others = {name: value for name, value in item["parameters"].items() if name != parameter}
-        series.setdefault(f"{item['name']} {_text(others)}".strip(), []).append(item)
-    for i, (name, line) in enumerate(series.items()):
-        colour = _COLOURS[i % len(_COLOURS)]
-        line = sorted(line, key=lambda item: item["parameters"][parameter])
-        points = [(x_axis.at(item["parameters"][parameter]), y_axis.at(item["p50"])) for item in line]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        for (x, y), item in zip(points, line, strict=True):
-            low, high = (y_axis.at(end) for end in item["p50_interval"])
-            parts.append(f'<path d="M{x:.1f} {low:.1f}V{high:.1f}" stroke="{colour}"/>')
-            parts.append(
-                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"><title>{_tip(item)}</title></circle>'
-            )
-        parts.append(_label(_WIDTH - 122, 20 + 18 * i, name[:20], colour))
-    return _svg(_HEIGHT, parts)
-
-
-def _bars(items: Sequence[Mapping[str, Any]]) -> str:
-    """p50 as a bar with its interval, and a mark at p99."""
-    most = max(max(item["p99"], item["p50_interval"][1]) for item in items)
-    if most <= 0:
-        return ""
-    scale = (_WIDTH - 330) / most
-    parts = []
-    for i, item in enumerate(items):
-        y, colour = 8 + 26 * i, _COLOURS[i % len(_COLOURS)]
-        low, high = (250 + end * scale for end in item["p50_interval"])
-        width, p99 = item["p50"] * scale, 250 + item["p99"] * scale
-        name = f"{item['name']} {_text(item['parameters'])}".strip()
-        parts += [
-            _label(0, y + 14, name[:38], "#1f2937"),
-            f'<rect x="250" y="{y}" width="{width:.1f}" height="18" fill="{colour}"><title>{_tip(item)}</title></rect>',
-            f'<path d="M{low:.1f} {y + 9}H{high:.1f}" stroke="#111827" stroke-width="2"/>',
-            f'<path d="M{p99:.1f} {y}v18" stroke="{colour}" stroke-dasharray="2"/>',
-            _label(max(p99, high) + 6, y + 14, f"{_number(item['p50'])} {item['unit']}", "#1f2937"),
-        ]
-    return _svg(16 + 26 * len(items), parts)
-
-
-class _Axis:
-    """A logarithmic axis, from values to places."""
-
-    def __init__(self, values: Sequence[float], start: float, end: float) -> None:
-        self.low = 10 ** math.floor(math.log10(min(values)))
-        self.high = 10 ** math.ceil(math.log10(max(values) * 1.0001))
-        self._start, self._end = start, end
-
-    def at(self, value: float) -> float:
-        part = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
-        return self._start + part * (self._end - self._start)
-
-    def ticks(self) -> list[float]:
-        return list(itertools.takewhile(lambda tick: tick <= self.high * 1.01, (self.low * 10**i for i in range(12))))
-
-
-def _grid(x_axis: _Axis, y_axis: _Axis, x_title: str, y_title: str) -> str:
-    bottom, right = _HEIGHT - _BOTTOM, _WIDTH - 130
-    parts = []
-    for tick in y_axis.ticks():
-        y = y_axis.at(tick)
-        parts.append(f'<path d="M{_LEFT} {y:.1f}H{right}" stroke="#e5e7eb"/>{_label(4, y + 4, f"{tick:g}", "#6b7280")}')
-    for tick in x_axis.ticks():
-        x = x_axis.at(tick)
-        parts.append(f'<path d="M{x:.1f} 10V{bottom}" stroke="#e5e7eb"/>')
-        parts.append(_label(x - 10, bottom + 16, f"{tick:g}", "#6b7280"))
-    return "".join(parts) + _label(right - 80, _HEIGHT - 6, x_title, "#1f2937") + _label(4, 12, y_title, "#1f2937")
-
-
-def _label(x: float, y: float, text: str, colour: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}" font-size="12">{escape(text)}</text>'
-
-
-def _tip(item: Mapping[str, Any]) -> str:
-    return escape(f"{item['key']}: p50 {_number(item['p50'])}, p99 {_number(item['p99'])} {item['unit']}")
-
-
-def _svg(height: int, parts: Iterable[str]) -> str:
-    size = f'viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {size}>{"".join(parts)}</svg>'

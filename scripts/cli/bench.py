@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -16,6 +17,7 @@ from gpu_process.sandbox import Level
 from scripts.bench import compare as comparison
 from scripts.bench import html, inference, ipc, lifecycle, targets
 from scripts.bench.peer import PeerError
+from scripts.bench.quantities import number, parameters, quantity
 from scripts.bench.run import Options, Run
 from scripts.cli._options import Backend, Carrier, Sandbox, Trace, writable
 from scripts.cli._output import console, fail, progress, wrong_usage
@@ -187,18 +189,35 @@ def _report(
             html_file.write_text(html.page(report), encoding="utf-8")
     except (PeerError, OSError) as error:
         fail(str(error))
-    console.print(_table(report["measurements"]))
+    _show_measurements(report["measurements"])
 
 
-def _table(measurements: list[dict[str, Any]]) -> Table:
-    table = Table(title_justify="left")
-    table.add_column("", overflow="fold", min_width=30)
-    for heading in ("p50", "±", "p90", "p99", "p99.9", "unit"):
-        table.add_column(heading, no_wrap=True)
+def _show_measurements(measurements: list[dict[str, Any]]) -> None:
+    """A table for each group, narrow enough for a narrow terminal."""
+    groups: dict[str, list[dict[str, Any]]] = {}
     for item in measurements:
-        uncertain = max(abs(end - item["p50"]) for end in item["p50_interval"]) / item["p50"] if item["p50"] else 0.0
-        numbers = (f"{item[quantile]:.4g}" for quantile in ("p90", "p99", "p99.9"))
-        table.add_row(escape(item["key"]), f"{item['p50']:.4g}", f"{uncertain:.0%}", *numbers, item["unit"])
+        groups.setdefault(item["group"], []).append(item)
+    for name, items in groups.items():
+        console.print(_table(name, items))
+
+
+def _table(title: str, items: list[dict[str, Any]]) -> Table:
+    # Of what was measured once, there is one number.
+    is_once = all(item["count"] == 1 for item in items)
+    quantiles = ("p50",) if is_once else ("p50", "p90", "p99", "p99.9")
+    table = Table(
+        title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_header=not is_once
+    )
+    table.add_column("", overflow="fold")
+    for heading in ("p50",) if is_once else ("p50", "±", *quantiles[1:]):
+        table.add_column(heading, no_wrap=True, justify="right")
+    for item in items:
+        name = ", ".join(filter(None, (item["name"], parameters(item["parameters"]))))
+        cells = [quantity(item[quantile], item["unit"]) for quantile in quantiles]
+        if not is_once:
+            wide = max(abs(end - item["p50"]) for end in item["p50_interval"]) / item["p50"] if item["p50"] else 0.0
+            cells.insert(1, f"{wide:.0%}")
+        table.add_row(escape(name), *cells)
     return table
 
 
@@ -206,10 +225,12 @@ _COLOURS = {"aim": "green", "gate": "blue", "missed": "red", "not run": "yellow"
 
 
 def _show_result(result: targets.Result) -> None:
-    given = ", ".join(f"{name} {value}" for name, value in result.parameters.items())
-    colour = _COLOURS[result.verdict]
-    estimate = result.estimate
-    value = result.why if estimate is None else f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
-    line = f"{result.target.name} {result.target.what}{f' [{given}]' if given else ''}: {value}"
+    colour, estimate = _COLOURS[result.verdict], result.estimate
+    given = parameters(result.parameters)
+    of = f" [{given}]" if given else ""
+    value = result.why
+    if estimate is not None:
+        value = f"{number(estimate.value)} ({number(estimate.low)} to {number(estimate.high)})"
     details = f"; {result.figures}" if result.figures else ""
-    console.print(f"{escape(line + details)}: [{colour}]{result.verdict}[/{colour}]", soft_wrap=True)
+    line = f"{result.target.name} {result.target.what}{of}: {value}{details}"
+    console.print(f"[{colour}]{result.verdict:>8}[/{colour}]  {escape(line)}", soft_wrap=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from scripts.bench.quantities import quantity
 from scripts.bench.statistics import Estimate
 
 Verdict = Literal["aim", "gate", "missed", "reported", "not run"]
@@ -91,4 +92,4 @@ def all_met(results: Iterable[Result]) -> bool:
 
 def figures(unit: str, **values: float) -> str:
     """Numbers with their names."""
-    return ", ".join(f"{name.replace('_', ' ')} {value:.4g} {unit}" for name, value in values.items())
+    return ", ".join(f"{name.replace('_', ' ')} {quantity(value, unit)}" for name, value in values.items())
