@@ -10,6 +10,7 @@ from openvino import opset15 as opset
 
 from gpu_process.backends.openvino._lowering import Node, Value, lowers
 from gpu_process.backends.openvino._values import (
+    convert,
     divide,
     float32,
     follows_product,
@@ -40,19 +41,21 @@ def batch_normalization(
     mean, variance, scale, bias = (
         None if value is None else reshape(widened(value), along_axis) for value in (mean, variance, scale, bias)
     )
+    deviation = opset.sqrt(opset.add(variance, float32(epsilon)))
+    if follows_product(input):  # one factor and one shift, of the input's type, can go into the weights
+        factor = divide(float32(1) if scale is None else scale, deviation)
+        offset = opset.negative(opset.multiply(mean, factor))
+        shift = offset if bias is None else opset.add(bias, offset)
+        scaled = opset.multiply(input, convert(factor, node.output.data_type))
+        return opset.add(scaled, convert(shift, node.output.data_type))
 
-    def scaled(x: Value) -> Value:
-        deviation = opset.sqrt(opset.add(variance, float32(epsilon)))
-        if follows_product(input):  # one factor and one shift can go into the weights
-            factor = divide(float32(1) if scale is None else scale, deviation)
-            offset = opset.negative(opset.multiply(mean, factor))
-            return opset.add(opset.multiply(x, factor), offset if bias is None else opset.add(bias, offset))
-        normalised = divide(opset.subtract(x, mean), deviation)
+    def normalised(x: Value) -> Value:
+        result = divide(opset.subtract(x, mean), deviation)
         if scale is not None:
-            normalised = opset.multiply(normalised, scale)
-        return normalised if bias is None else opset.add(normalised, bias)
+            result = opset.multiply(result, scale)
+        return result if bias is None else opset.add(result, bias)
 
-    return in_float32(node, input, scaled)
+    return in_float32(node, input, normalised)
 
 
 def _has_finite_epsilon(node: Node) -> bool:
