@@ -109,10 +109,14 @@ class SlotPool:
         return arena
 
 
+def _unit(length: int) -> int:
+    """What a slot's place is a multiple of: large ones have pages of their own; faulting one in touches no other."""
+    return PAGE if length >= PAGE else ALIGNMENT
+
+
 def _footprint(length: int) -> int:
-    """What a slot takes: large ones have pages of their own, so that faulting one in touches no other."""
-    unit = PAGE if length >= PAGE else ALIGNMENT
-    return -(-length // unit) * unit
+    """What a slot takes."""
+    return -(-length // _unit(length)) * _unit(length)
 
 
 class _Arena:
@@ -129,7 +133,7 @@ class _Arena:
 
     def take(self, length: int) -> Slot | None:
         size = _footprint(length)
-        alignment = PAGE if length >= PAGE else ALIGNMENT
+        alignment = _unit(length)
         for index, (start, end) in enumerate(self._gaps):
             offset = -(-start // alignment) * alignment
             if offset + size > end:

@@ -76,7 +76,7 @@ def decode_token(token: bytes, field: str) -> bytes:
 def encode_error(error: MLError) -> common_pb2.Error:
     """What a correct renderer can meet. A type without a code of its own travels as the nearest that has one."""
     code = next(_ERROR_CODES[base] for base in (*type(error).__mro__, UnknownError) if base in _ERROR_CODES)
-    return common_pb2.Error(code=code, message=str(error), rule=error.rule or "")
+    return common_pb2.Error(code=code, message=str(error), rule=error.rule)
 
 
 def decode_error(message: common_pb2.Error) -> MLError:

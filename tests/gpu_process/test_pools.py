@@ -74,9 +74,12 @@ def test_no_descriptor_stays_open_after_a_pool() -> None:
     pool.allocate(10, renderer_may_write=True)
     kept = pool.allocate(1 << 20, renderer_may_write=False)
     assert len(os.listdir("/proc/self/fd")) == before + 2
+    arenas = list(pool._owners.values())  # whoever else still has them
     pool.close()
     assert len(os.listdir("/proc/self/fd")) == before
+    assert pool.mapped_bytes() == 0
     assert not kept.memory.any()
+    del arenas
 
 
 def test_no_descriptor_stays_open_where_a_region_cannot_be_offered() -> None:
@@ -84,9 +87,25 @@ def test_no_descriptor_stays_open_where_a_region_cannot_be_offered() -> None:
         raise ConnectionError
 
     before = len(os.listdir("/proc/self/fd"))
-    with pytest.raises(ConnectionError):
+    with pytest.raises(ConnectionError) as raised:
         SlotPool(offer).allocate(10, renderer_may_write=True)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) == before, "whoever has the error holds what it was raised in"
+    del raised
+
+
+def test_regions_grow_with_what_there_is() -> None:
+    offered = Offered()
+    pool = SlotPool(offered)
+    for _ in range(17):
+        pool.allocate(4 << 20, renderer_may_write=True)
+    assert [region.size >> 20 for region in offered.regions.values()] == [4, 4, 8, 16, 32, 64]
+
+
+def test_large_slots_have_pages_of_their_own_and_small_ones_share_them() -> None:
+    pool = SlotPool(Offered())
+    lengths = (10, 10, PAGE, PAGE + 1, 10, 10)
+    offsets = [pool.allocate(length, renderer_may_write=True).offset for length in lengths]
+    assert offsets == [0, ALIGNMENT, PAGE, 2 * PAGE, 2 * ALIGNMENT, 3 * ALIGNMENT]
 
 
 def test_memory_of_a_slot_is_set_aside_before_anybody_touches_it() -> None:
@@ -96,6 +115,48 @@ def test_memory_of_a_slot_is_set_aside_before_anybody_touches_it() -> None:
         pool.allocate(1 << 20, renderer_may_write=True)
         assert allocated_bytes(descriptors[0]) == count << 20  # no more either: others need it
     os.close(descriptors[0])
+
+
+def test_memory_of_a_small_slot_is_there_too() -> None:
+    descriptors: list[int] = []
+    pool = SlotPool(lambda token, fd, size: descriptors.append(os.dup(fd)))
+    pool.allocate(10, renderer_may_write=True)
+    assert allocated_bytes(descriptors[0]) == PAGE
+    os.close(descriptors[0])
+
+
+def test_what_is_taken_leaves_one_gap_and_what_is_given_back_none_between() -> None:
+    pool = SlotPool(Offered())
+    slots = [pool.allocate(length, renderer_may_write=True) for length in (10, 100, 1000) * 10]
+    (arena,) = pool._owners.values()
+    assert len(arena._gaps) == 1
+    for slot in (*slots[::2], *slots[1::2]):
+        pool.free(slot)
+    assert arena._gaps == [(0, arena.region.size)]
+
+
+def test_a_region_may_be_full_and_be_used_again_from_its_end() -> None:
+    pool = SlotPool(Offered())
+    slots = [pool.allocate(1 << 20, renderer_may_write=True) for _ in range(4)]
+    (arena,) = pool._owners.values()
+    assert arena._gaps == []
+    for slot in reversed(slots):
+        pool.free(slot)
+    assert arena._gaps == [(0, arena.region.size)]
+
+
+def test_a_large_slot_is_faulted_in_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, int]] = []
+
+    class Told:
+        def soon(self, region: Region, offset: int, length: int) -> None:
+            told.append((offset, length))
+
+    monkeypatch.setattr("gpu_process.pools._faulter", Told())
+    pool = SlotPool(Offered())
+    pool.allocate(10, renderer_may_write=True)
+    pool.allocate(1 << 20, renderer_may_write=True)
+    assert told == [(PAGE, 1 << 20)]
 
 
 def test_where_no_memory_is_left_it_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

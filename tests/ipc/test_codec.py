@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -322,8 +323,52 @@ def test_a_number_has_one_form() -> None:
     minimum.unsigned_number = 5
     with pytest.raises(CodecError, match="attribute_form"):
         decode_graph(message)
+    minimum.unsigned_number = 2**63 - 1
+    with pytest.raises(CodecError, match="attribute_form"):
+        decode_graph(message)
     minimum.unsigned_number = 2**63
     assert decode_graph(message).operations[0].attributes["min_value"] == 2**63
+
+
+def test_the_largest_signed_number_travels_as_one() -> None:
+    operation = Operation(ops.clamp, {"input": 0}, {"min_value": 2**63 - 1, "max_value": 2**63}, (1,))
+    integers = Descriptor(DataType.UINT64, (1,))
+    message = encode_graph(_graph(operation, [integers, integers]))
+    assert [item.WhichOneof("value") for item in message.operations[0].attributes] == [
+        "signed_number",
+        "unsigned_number",
+    ]
+
+
+def test_an_operation_may_make_all_operands_that_there_are_as_far_as_decoding_sees() -> None:
+    message = graph_pb2.Graph()
+    message.operands.add(kind=graph_pb2.OPERAND_KIND_INTERMEDIATE, descriptor=encode_descriptor(FLOAT))
+    operation = message.operations.add(name="relu", outputs=[0])
+    operation.slots.add(name="input", one=0)
+    assert decode_graph(message).operations[0].outputs == (0,)
+    operation.outputs.append(0)
+    with pytest.raises(CodecError, match="operand_produced_twice"):
+        decode_graph(message)
+
+
+def test_a_list_has_so_many_entries_and_no_more() -> None:
+    operation = Operation(ops.transpose, {"input": 0}, {"permutation": (0,) * 65_536}, (1,))
+    message = encode_graph(_graph(operation, [FLOAT, FLOAT]))
+    assert len(decode_graph(message).operations[0].attributes["permutation"]) == 65_536
+    message.operations[0].attributes[0].uints.values.append(0)
+    with pytest.raises(CodecError, match="attribute_value"):
+        decode_graph(message)
+
+
+def test_a_shape_of_a_million_sizes_is_refused_before_it_is_read() -> None:
+    message = common_pb2.Descriptor(data_type=common_pb2.DATA_TYPE_INT8, shape=[2**30] * 1_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(CodecError, match="invalid_descriptor"):
+            decode_descriptor(message, "descriptor")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def _varint_field(number: int, value: int) -> bytes:
@@ -402,6 +447,7 @@ def test_limits_that_cannot_be_are_refused(change: Callable[[Any], object]) -> N
 def test_errors_travel(error_type: type[MLError]) -> None:
     decoded = decode_error(encode_error(error_type("why", rule="gemm.inner")))
     assert (type(decoded), str(decoded), decoded.rule) == (error_type, "why", "gemm.inner")
+    assert decode_error(encode_error(error_type("why"))).rule is None
 
 
 def test_an_error_without_a_code_travels_as_unknown() -> None:
