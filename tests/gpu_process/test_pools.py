@@ -156,7 +156,7 @@ def test_a_large_slot_is_faulted_in_soon(monkeypatch: pytest.MonkeyPatch) -> Non
     pool = SlotPool(Offered())
     pool.allocate(10, renderer_may_write=True)
     pool.allocate(1 << 20, renderer_may_write=True)
-    assert told == [(PAGE, 1 << 20)]
+    assert told == [(0, PAGE + (1 << 20))], "from the page on that is not full"
 
 
 def test_where_no_memory_is_left_it_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -346,7 +346,9 @@ def test_an_operation_may_make_all_operands_that_there_are_as_far_as_decoding_se
     operation = message.operations.add(name="relu", outputs=[0])
     operation.slots.add(name="input", one=0)
     assert decode_graph(message).operations[0].outputs == (0,)
-    operation.outputs.append(0)
+    operation.ClearField("outputs")
+    assert decode_graph(message).operations[0].outputs == ()
+    operation.outputs.extend((0, 0))
     with pytest.raises(CodecError, match="operand_produced_twice"):
         decode_graph(message)
 
