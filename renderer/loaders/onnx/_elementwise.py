@@ -67,9 +67,9 @@ for _op_type, _method in SAME.items():
     translates(_op_type)(_same(_method))
 
 
-@translates("Max", "Min")
-def extremum(node: Node, first: MLOperand, *others: MLOperand) -> MLOperand:
-    method = node.proto.op_type.lower()
+@translates("Max", "Min", "Sum")
+def of_any_number(node: Node, first: MLOperand, *others: MLOperand) -> MLOperand:
+    method = {"Max": "max", "Min": "min", "Sum": "add"}[node.proto.op_type]
     for other in others:
         first = node(method, first, other)
     return first

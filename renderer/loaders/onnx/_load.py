@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -62,9 +62,10 @@ def load(
             shape = [_dimension(info.name, it, dimensions) for it in info.type.tensor_type.shape.dim]
             values[info.name] = builder.input(info.name, _data_type(info), shape)
     given = set(values)
+    used = {name for node in graph.node for name in node.input} | {info.name for info in graph.output}
     for node in graph.node:
         label = node.name or next(iter(node.output), "")
-        values.update(_translated(Node(builder, operands, node, label), values, opset))
+        values.update(_translated(Node(builder, operands, node, label), values, opset, used))
     return {info.name: _output(builder, operands, info.name, values, given) for info in graph.output}
 
 
@@ -109,7 +110,9 @@ def _dimension(name: str, dimension: onnx.TensorShapeProto.Dimension, numbers: M
     return numbers[dimension.dim_param]
 
 
-def _translated(node: Node, values: Mapping[str, Value], opset: int) -> Iterable[tuple[str, Value]]:
+def _translated(
+    node: Node, values: Mapping[str, Value], opset: int, used: Collection[str]
+) -> Iterable[tuple[str, Value]]:
     """The outputs of a node by name."""
     proto = node.proto
     if unknown := [name for name in proto.input if name and name not in values]:
@@ -122,9 +125,9 @@ def _translated(node: Node, values: Mapping[str, Value], opset: int) -> Iterable
         if proto.op_type not in TRANSLATIONS:
             raise NotSupportedError(f"{node}: this operator has no translation")
         results = TRANSLATIONS[proto.op_type](node, inputs)
-    wanted = [name for name in proto.output if name]
-    if len(wanted) > len(results):
-        raise NotSupportedError(f"{node}: the output {wanted[len(results)]!r} has no counterpart")
+    for name in proto.output[len(results) :]:
+        if name and name in used:
+            raise NotSupportedError(f"{node}: the output {name!r} has no counterpart")
     return zip(proto.output, results, strict=False)
 
 

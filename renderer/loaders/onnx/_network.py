@@ -125,6 +125,21 @@ def layer_normalization(
     return node("layer_normalization", x, scale=scale, bias=bias, axes=list(range(axis % rank, rank)), epsilon=epsilon)
 
 
+@translates("LRN")
+def local_response_normalization(
+    node: Node, x: MLOperand, *, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0
+) -> MLOperand:
+    """Each value over a power of its neighbours' mean square, the neighbours being channels: a pool along them."""
+    node.require(len(x.shape) == 4, f"an input of rank {len(x.shape)} instead of 4")
+    batch, channels, height, width = x.shape
+    before, after = (size - 1) // 2, size // 2
+    squares = node("reshape", node("mul", x, x), [batch, 1, channels, height * width])
+    padded = node("pad", squares, [0, 0, before, 0], [0, 0, after, 0])  # so that the edges have `size` neighbours too
+    means = node("reshape", node("average_pool2d", padded, window_dimensions=[size, 1]), x.shape)
+    scale = node("linear", means, alpha=alpha, beta=bias)
+    return node("div", x, node("pow", scale, node.constant(beta, x)))
+
+
 @translates("Softmax")
 def softmax(node: Node, x: MLOperand, *, axis: int = -1) -> MLOperand:
     return node("softmax", x, axis % len(x.shape))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper, version_converter
 
 from ipc.errors import DataError, MLError, MLTypeError, NotSupportedError
 from renderer import ML, MLContext, MLGraphBuilder, aio
@@ -101,7 +101,7 @@ CASES = [
     *(Case(name, (X, some(4))) for name in ("Greater", "GreaterOrEqual", "PRelu")),
     Case("Div", (X, POSITIVE[:1, :1])),
     Case("Pow", (POSITIVE, some(3))),
-    Case("Max", (X, some(4), some(3, 1))),
+    *(Case(name, (X, some(4), some(3, 1))) for name in ("Max", "Sum")),
     *(Case(name, (BOOLS, BOOLS[::-1].copy())) for name in ("And", "Or", "Xor")),
     Case("Not", (BOOLS,)),
     Case("Where", (BOOLS, some(3), some(2, 3))),
@@ -141,6 +141,7 @@ CASES = [
     Case("InstanceNormalization", (IMAGE, some(4), some(4)), attributes={"epsilon": 0.01}),
     Case("LayerNormalization", (X, some(4), some(4)), attributes={"axis": -1}),
     Case("LayerNormalization", (X, some(3, 4)), attributes={"axis": 1, "epsilon": 0.1}),
+    *(Case("LRN", (IMAGE,), attributes={"size": size, "alpha": 0.5, "bias": 2.0}) for size in (3, 5)),
     *(Case("Softmax", (X,), attributes={"axis": axis}) for axis in (-1, 1)),
     *(
         Case(f"Reduce{name}", (X,), (ints(-1, 0),), {"keepdims": 0})
@@ -220,6 +221,11 @@ def test_shapes_that_a_model_computes_are_numbers_when_it_is_loaded(context: MLC
     assert outputs["y"].shape == (2, 12)
 
 
+def test_outputs_that_nobody_uses_need_no_counterpart(context: MLContext) -> None:
+    nodes = [helper.make_node("Dropout", ["x"], ["z", "mask"]), helper.make_node("Relu", ["z"], ["y"])]
+    assert loader.load(MLGraphBuilder(context), model(nodes, {"x": X}))["y"].shape == X.shape
+
+
 def test_weights_that_nodes_share_are_one_constant(context: MLContext, monkeypatch: pytest.MonkeyPatch) -> None:
     builder = MLGraphBuilder(context)
     made = []
@@ -262,6 +268,23 @@ def test_files_bytes_and_asyncio_give_the_same_graph(context: MLContext, tmp_pat
         loader.load(MLGraphBuilder(context), path.read_bytes())
 
 
+@pytest.mark.parametrize("name", ["shufflenet", "squeezenet"])
+def test_networks_of_the_onnx_package_are_read_as_exporters_wrote_them(name: str) -> None:
+    path = Path(onnx.__file__).parent / f"backend/test/data/light/light_{name}.onnx"
+    if not path.exists():
+        pytest.skip(f"this version of onnx has no {path.name}")
+    given = version_converter.convert_version(onnx.load(path), loader.OLDEST_OPSET)
+    with ML() as ml, ml.create_context(backend="onnxruntime") as context:
+        builder = MLGraphBuilder(context)
+        with builder.build(loader.load(builder, given)) as graph:
+            inputs = {name: some(*descriptor.shape) for name, descriptor in graph.inputs.items()}
+            ours = context.compute(graph, inputs)
+    right = expected(given, inputs)
+    assert ours.keys() == right.keys()
+    for name, value in right.items():
+        np.testing.assert_allclose(ours[name], value, rtol=1e-4, atol=1e-6)
+
+
 REFUSED = {
     "an operator without translation": (helper.make_node("Det", ["x"], ["y"], name="n"), "Det [n]"),
     "another domain": (helper.make_node("Relu", ["x"], ["y"], name="n", domain="org.acme"), "Relu [n]"),
@@ -280,6 +303,7 @@ REFUSED = {
 def test_what_has_no_counterpart_is_refused_by_name(context: MLContext, what: str) -> None:
     node, told = REFUSED[what]
     given = model([node], {"x": IMAGE, "i": ints(1, 2, 3)}, {"k": ints([0])})
+    given.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in node.output[1:])
     with pytest.raises(NotSupportedError) as error:
         loader.load(MLGraphBuilder(context), given)
     assert told in str(error.value)
