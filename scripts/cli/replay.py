@@ -31,7 +31,7 @@ def replay(
     record: Record = None,
     json: JsonFlag = False,
 ) -> None:
-    """Say again what a renderer said, and compare all replies and results, bit for bit.
+    """Play a recording again, without its renderer, and compare all replies and results, bit for bit.
 
     With another backend, results may differ by rounding. Exits with 1 if anything is not as recorded.
     """
