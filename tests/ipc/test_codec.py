@@ -362,6 +362,15 @@ def test_a_list_has_so_many_entries_and_no_more() -> None:
         decode_graph(message)
 
 
+def test_a_slot_has_so_many_operands_and_no_more() -> None:
+    operation = Operation(ops.concat, {"inputs": (0,) * 65_536}, {"axis": 0}, (1,))
+    message = encode_graph(_graph(operation, [FLOAT, FLOAT]))
+    assert decode_graph(message).operations[0].operands == {"inputs": (0,) * 65_536}
+    message.operations[0].slots[0].several.operands.append(0)
+    with pytest.raises(CodecError, match="slot_form"):
+        decode_graph(message)
+
+
 def test_a_shape_of_a_million_sizes_is_refused_before_it_is_read() -> None:
     message = common_pb2.Descriptor(data_type=common_pb2.DATA_TYPE_INT8, shape=[2**30] * 1_000_000)
     tracemalloc.start()
