@@ -133,8 +133,7 @@ class Session:
         context = Context(backend, limits, carrier, self._memory, self.limit, in_place=in_place)
         with self._lock:
             if self._ended:
-                self._context_count.credit(1)
-                raise SessionEnded
+                raise SessionEnded  # nobody will count its contexts again
             self._contexts[context.token] = context
         if carrier == "ring":
             try:

@@ -27,7 +27,7 @@ _TESTS: dict[str, tuple[str, ...]] = {
     "gpu_process/pace.py": ("tests/gpu_process/test_pace.py",),
     "gpu_process/blame.py": ("tests/gpu_process/test_blame.py", "tests/gpu_process/test_deaths.py"),
     "gpu_process/constants.py": ("tests/gpu_process/test_constants.py", _SERVICE, *_BOUNDARY),
-    "gpu_process/session.py": (_SERVICE, *_BOUNDARY),
+    "gpu_process/session.py": ("tests/gpu_process/test_session.py", _SERVICE, _TIMELINE, *_BOUNDARY),
     "gpu_process/service.py": (_SERVICE, *_BOUNDARY),
     "gpu_process/calls.py": (_SERVICE, *_BOUNDARY),
     "gpu_process/context.py": ("tests/gpu_process/test_context.py", _SCHEDULER, _SERVICE, *_BOUNDARY),
