@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from gpu_process.backends import BackendOptions, load_backend
+from gpu_process.context import ContextEnded
 from gpu_process.poller import Poller
 from gpu_process.quotas import Quotas
 from gpu_process.session import Session, SessionEnded
 from ipc.channel import pair
 from ipc.operators import declared_limits
+from ipc.verdicts import BadMessage
 
 
 class _Service:
@@ -58,6 +60,20 @@ def test_a_context_that_comes_too_late_is_not_made(session: Session) -> None:
     with pytest.raises(SessionEnded):
         session.create_context(backend, declared_limits(), "stream", in_place=True)
     assert session.status()["contexts"] == 0
+
+
+def test_the_last_contexts_that_ended_are_remembered(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpu_process.session._REMEMBERED_ENDS", 2)
+    backend = load_backend("reference", BackendOptions())
+    contexts = [session.create_context(backend, declared_limits(), "stream", in_place=True) for _ in range(3)]
+    for context in contexts:
+        session.end_context(context)
+        session.end_context(context)
+    with pytest.raises(BadMessage, match="unknown_context"):
+        session.context(contexts[0].token)
+    for context in contexts[1:]:
+        with pytest.raises(ContextEnded):
+            session.context(context.token)
 
 
 def test_a_call_that_is_under_way_is_cancelled_and_no_other_begins(session: Session) -> None:
