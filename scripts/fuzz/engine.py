@@ -6,8 +6,10 @@ so on. Findings are de-duplicated by signature, reduced, and written.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import queue
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -68,19 +70,20 @@ class Result:
 
 
 def run(options: RunOptions, show: Callable[[Statistics], None] = lambda _: None) -> Result:
-    """Fuzz until time or executions are over.
+    """Fuzz until time or executions are over, or until Ctrl-C; what was found by then is the result.
 
     Args:
         show: given the counts so far, about twice a second.
     """
     found: dict[str, Stored] = {}
     total = Statistics()
-    if options.jobs == 1:
-        for part, stored in _work(options, 0):
-            _take(total, found, part, stored)
-            show(total)
-    else:
-        _run_workers(options, total, found, show)
+    with contextlib.suppress(KeyboardInterrupt):
+        if options.jobs == 1:
+            for part, stored in _work(options, 0):
+                _take(total, found, part, stored)
+                show(total)
+        else:
+            _run_workers(options, total, found, show)
     with closing(open_mode(options.mode, options.options)) as mode:
         universe = frozenset(mode.universe())
         written = [_written(stored, mode, options) for stored in found.values()]
@@ -108,7 +111,7 @@ def _run_workers(
     ]
     for worker in workers:
         worker.start()
-    running = options.jobs
+    running, at_once = options.jobs, True
     try:
         while running:
             try:
@@ -123,9 +126,11 @@ def _run_workers(
                 show(total)
                 if found and options.stop_at_first:
                     break
+        else:
+            at_once = False
     finally:
         for worker in workers:
-            worker.join(0 if found and options.stop_at_first else _PATIENCE)
+            worker.join(0 if at_once else _PATIENCE)
             if worker.is_alive():
                 worker.terminate()
                 worker.join()
@@ -145,6 +150,7 @@ def _without_the_dead(
 
 
 def _worker(options: RunOptions, number: int, results: multiprocessing.Queue[Any]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the engine decides what it ends
     for message in _work(options, number):
         results.put(message)
     results.put(None)

@@ -91,3 +91,13 @@ def test_what_is_known_is_known_by_kind_and_words() -> None:
     assert reason_for(problem) is not None
     assert reason_for(Problem("crash", "x", problem.what)) is None
     assert all(entry.reason for entry in KNOWN)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_run_that_is_interrupted_has_the_result_of_what_it_did(jobs: int) -> None:
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    result = engine.run(RunOptions(mode="validate", seconds=0, seed=5, jobs=jobs), interrupt)
+    assert result.statistics.executions > 0
+    assert result.findings == []
