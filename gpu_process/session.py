@@ -197,7 +197,7 @@ class Session:
         if token not in self._memory.regions:
             self._drain()
         region = self._memory.regions.get(token)
-        if region is None and self._ended:
+        if self._ended:
             raise SessionEnded
         return region
 

@@ -1,7 +1,9 @@
-"""A session that has ended takes nothing on."""
+"""A session by itself: what it finds in its socket, and that it takes nothing on once it has ended."""
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -11,9 +13,12 @@ from gpu_process.context import ContextEnded
 from gpu_process.poller import Poller
 from gpu_process.quotas import Quotas
 from gpu_process.session import Session, SessionEnded
-from ipc.channel import pair
+from ipc.channel import PROTOCOL_VERSION, MessageSocket, pair
+from ipc.generated.webnn.v1 import session_pb2
 from ipc.operators import declared_limits
+from ipc.shared_memory import seal_constants
 from ipc.verdicts import BadMessage
+from tests.service_rig import SECONDS
 
 
 class _Service:
@@ -42,13 +47,55 @@ def reports() -> list[tuple[int, str, str]]:
     return []
 
 
+Renderer = MessageSocket[session_pb2.SessionMessage, session_pb2.SessionMessage]
+
+
 @pytest.fixture
-def session(reports: list[tuple[int, str, str]]) -> Iterator[Session]:
-    ours, theirs = pair()
-    session = Session(7, theirs, "unix:/nowhere", Quotas(), lambda *report: reports.append(report), _Service())
+def ends() -> tuple[socket.socket, socket.socket]:
+    return pair()
+
+
+@pytest.fixture
+def renderer(ends: tuple[socket.socket, socket.socket]) -> Iterator[Renderer]:
+    with MessageSocket(ends[0], session_pb2.SessionMessage, session_pb2.SessionMessage) as renderer:
+        yield renderer
+
+
+@pytest.fixture
+def session(
+    ends: tuple[socket.socket, socket.socket], renderer: Renderer, reports: list[tuple[int, str, str]]
+) -> Iterator[Session]:
+    """One that nobody runs: what comes is taken when it is looked for."""
+    session = Session(7, ends[1], "unix:/nowhere", Quotas(), lambda *report: reports.append(report), _Service())
     yield session
     session.abandon()
-    ours.close()
+
+
+def test_a_region_is_found_in_the_socket_by_whoever_looks_for_it(session: Session, renderer: Renderer) -> None:
+    renderer.send(session_pb2.SessionMessage(hello=session_pb2.Hello(protocol_version=PROTOCOL_VERSION)))
+    fd = seal_constants([b"constants"], "test")
+    offered = session_pb2.RegionOffered(token=b"r" * 16, size=9)
+    renderer.send(session_pb2.SessionMessage(region_offered=offered), [fd])
+    os.close(fd)
+    region = session.region(b"r" * 16)
+    assert region is not None
+    assert bytes(region.memory) == b"constants"
+    assert session.region(b"r" * 16) is region
+    assert session.region(b"u" * 16) is None
+
+
+def test_a_region_that_is_offered_before_the_greeting_ends_it(
+    session: Session, renderer: Renderer, reports: list[tuple[int, str, str]]
+) -> None:
+    fd = seal_constants([b"constants"], "test")
+    offered = session_pb2.RegionOffered(token=b"r" * 16, size=9)
+    renderer.send(session_pb2.SessionMessage(region_offered=offered), [fd])
+    os.close(fd)
+    with pytest.raises(SessionEnded):
+        session.region(b"r" * 16)
+    closed, _ = renderer.receive(SECONDS)
+    assert closed.closed.reason == "unexpected_message"
+    assert reports == [(7, "unexpected_message", "region_offered")]
 
 
 def test_a_context_that_comes_too_late_is_not_made(session: Session) -> None:
@@ -93,6 +140,14 @@ def test_its_end_is_told_once(session: Session, reports: list[tuple[int, str, st
     session.end()
     session.abandon()
     assert reports == [(7, "", "")]
+
+
+def test_a_region_of_a_session_that_ends_meanwhile_is_not_unknown(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "_drain", session.end)  # as another thread may
+    with pytest.raises(SessionEnded):
+        session.region(b"r" * 16)
 
 
 def test_a_region_of_a_session_that_is_gone_is_not_looked_for(session: Session) -> None:
