@@ -6,7 +6,9 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -128,10 +130,11 @@ def repro(
     chromium: Annotated[
         Path | None, typer.Option(metavar="PATH", exists=True, help="Run its page in this browser, headless, instead.")
     ] = None,
+    preload: Preload = None,
     json: JsonFlag = False,
 ) -> None:
     """Run a case again; exits with 1 if it is still wrong, or if the browser refuses it or can't say it."""
-    stored = _load(file)
+    stored = _load(file, preload)
     if chromium is not None:
         _repro_in(chromium, stored)
     with closing(open_mode(stored.mode, stored.options)) as mode:
@@ -172,9 +175,10 @@ def reduce(
         Path | None, typer.Option(help="Folder of the smaller finding.", show_default="beside FILE")
     ] = None,
     time: Annotated[float, typer.Option(min=0, help="Seconds to try.")] = 60.0,
+    preload: Preload = None,
 ) -> None:
     """Make a finding smaller; exits with 1 if it does not show itself any more."""
-    stored = _load(file)
+    stored = _load(file, preload)
     with closing(open_mode(stored.mode, stored.options)) as mode:
         case = mode.from_json(stored.case)
         problem = mode.run(case).problem
@@ -207,7 +211,7 @@ def coverage(
 
 
 def _reached(corpus: Corpus, name: str, *, minimise: bool, show: bool) -> dict[str, Any]:
-    statistics = Statistics()
+    statistics, began = Statistics(), monotonic()
     with closing(open_mode(name, ModeOptions())) as mode:
 
         def reach(value: Mapping[str, Any]) -> tuple[tuple[int, ...], set[CoverageKey]]:
@@ -224,13 +228,15 @@ def _reached(corpus: Corpus, name: str, *, minimise: bool, show: bool) -> dict[s
             for _, stored in corpus.cases(name):
                 reach(stored.case)
         universe = list(mode.universe())
+    statistics.seconds = monotonic() - began
     if show:
         console.print(statistics.table(name, universe))
     return statistics.to_json(universe)
 
 
-def _load(file: Path) -> Stored:
+def _load(file: Path, preload: list[str] | None) -> Stored:
     try:
-        return findings.load(file)
+        stored = findings.load(file)
     except FindingError as error:
         wrong_usage(str(error))
+    return replace(stored, options=replace(stored.options, preload=tuple(preload or ())))

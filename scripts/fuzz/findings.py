@@ -91,6 +91,7 @@ def write_json(path: Path, value: object) -> None:
 def _report(stored: Stored, mode: Mode[Any], files: Mapping[str, str]) -> str:
     problem = stored.problem
     assert problem is not None
+    preload = "".join(f" --preload {module}" for module in stored.options.preload)
     versions = {"python": platform.python_version(), "platform": platform.platform(), **mode.versions()}
     origin = f"seed {stored.seed}, case {stored.number}" if stored.seed >= 0 else "a stored case"
     lines = [
@@ -98,7 +99,8 @@ def _report(stored: Stored, mode: Mode[Any], files: Mapping[str, str]) -> str:
         "",
         f"- mode: {stored.mode}, backend {stored.options.backend}, from {origin}",
         *(f"- {name}: {version}" for name, version in versions.items()),
-        "- run it again: `webnn-sim fuzz repro case.json`; make it smaller: `webnn-sim fuzz reduce case.json`",
+        f"- run it again: `webnn-sim fuzz repro case.json{preload}`;"
+        f" make it smaller: `webnn-sim fuzz reduce case.json{preload}`",
         "",
         "```",
         problem.what,
