@@ -6,14 +6,15 @@ from ipc.shared_memory import ALIGNMENT, UnsealedConstants
 
 REGION_NAME = "webnn-constants"
 
-_GATHERED_BYTES = 256 << 10
+_SMALL_BYTES = 4 << 10  # of a constant that is not worth a system call of its own
+_GATHERED_BYTES = 64 << 10
 
 
 class Constants:
     """The bytes of a builder's constants, copied once: to where the GPU process will read them.
 
-    Small ones are gathered first, and a builder that has no others has no descriptor open until it builds. What the
-    outputs turn out not to need stays in the region: such constants are rare, and another copy is not.
+    Small ones are gathered first, so that a builder with some numbers has no descriptor open until it builds. What the
+    outputs turn out not to need stays in the region: such constants are rare, and a second copy would be for everybody.
     """
 
     def __init__(self) -> None:
@@ -29,7 +30,7 @@ class Constants:
         """
         end = self._written + len(self._gathered)
         gap = -end % ALIGNMENT
-        if data.nbytes < _GATHERED_BYTES:
+        if data.nbytes < _SMALL_BYTES:
             self._gathered += bytes(gap)
             self._gathered += data
             if len(self._gathered) >= _GATHERED_BYTES:
