@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -13,11 +14,12 @@ from gpu_process.context import ContextEnded
 from gpu_process.poller import Poller
 from gpu_process.quotas import Quotas
 from gpu_process.session import Session, SessionEnded
-from ipc.channel import PROTOCOL_VERSION, MessageSocket, pair
+from ipc.channel import PROTOCOL_VERSION, ChannelClosed, MessageSocket, pair
 from ipc.generated.webnn.v1 import session_pb2
 from ipc.operators import declared_limits
 from ipc.shared_memory import seal_constants
 from ipc.verdicts import BadMessage
+from ipc.verdicts import BadMessageReason as Reason
 from tests.service_rig import SECONDS
 
 
@@ -107,6 +109,57 @@ def test_a_context_that_comes_too_late_is_not_made(session: Session) -> None:
     with pytest.raises(SessionEnded):
         session.create_context(backend, declared_limits(), "stream", in_place=True)
     assert session.status()["contexts"] == 0
+
+
+def test_one_that_nobody_runs_ends_when_it_is_abandoned(session: Session, reports: list[tuple[int, str, str]]) -> None:
+    session.abandon()
+    assert session.ended
+    assert reports == [(7, "", "")]
+
+
+def test_of_two_bad_messages_at_once_the_first_is_told(
+    session: Session, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = BadMessage(Reason.SEQUENCE, "here"), BadMessage(Reason.MALFORMED, "there")
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "end", lambda: None)  # the second comes before the end
+        assert session.close_for(first).reason is Reason.SEQUENCE
+        assert session.close_for(second).reason is Reason.SEQUENCE
+    session.end()
+    closed, _ = renderer.receive(SECONDS)
+    assert (closed.closed.reason, closed.closed.field) == ("sequence", "here")
+    with pytest.raises(ChannelClosed):
+        renderer.receive(SECONDS)
+
+
+def test_a_bad_message_after_the_end_is_nobodys(
+    session: Session, reports: list[tuple[int, str, str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    session.end()
+    assert session.close_for(BadMessage(Reason.SEQUENCE, "late")).reason is Reason.SEQUENCE
+    assert reports == [(7, "", "")]
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []
+
+
+def test_it_looks_into_its_socket_only_when_something_is_there(
+    session: Session, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, drain = [0], session._drain
+
+    def counted() -> None:
+        looks[0] += 1
+        drain()
+
+    monkeypatch.setattr(session, "_drain", counted)
+    thread = threading.Thread(target=session.run)
+    thread.start()
+    granted, _ = renderer.receive(SECONDS)
+    assert granted.granted.protocol_version == PROTOCOL_VERSION
+    renderer.send(session_pb2.SessionMessage(hello=session_pb2.Hello(protocol_version=PROTOCOL_VERSION)))
+    renderer.close()
+    thread.join(SECONDS)
+    assert session.ended
+    assert looks[0] <= 2, "once for the greeting, once for the end"
 
 
 def test_the_last_contexts_that_ended_are_remembered(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
