@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gpu_process import scheduler
 from gpu_process.pace import Pace
 from ipc.shared_memory import seal_constants
 from ipc.timeline import ReadHandle
@@ -161,8 +162,11 @@ def _wait_for(condition: Callable[[], bool]) -> None:
         os.sched_yield()
 
 
-def test_timelines_of_a_session_take_turns_and_those_of_others_go_on(tmp_path: Path) -> None:
+def test_timelines_of_a_session_take_turns_and_those_of_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is short: one thread of each session competes for the interpreter."""
+    monkeypatch.setattr(scheduler, "LONG", 10**15)  # whatever ran once is short, on any machine
     backend = GatedBackend()
     backend.open.set()
     with running(tmp_path, backend) as rig:
@@ -176,9 +180,8 @@ def test_timelines_of_a_session_take_turns_and_those_of_others_go_on(tmp_path: P
         before = backend.runs
         results.append(second.run())
         results.append(other.run())
-        _wait_for(
-            lambda: backend.runs > before
-        )  # the bystander's; had the second not to wait, it would have come before
+        _wait_for(lambda: backend.runs > before)
+        # That is the bystander's: the second had not to wait for it, and would have come before.
         assert backend.runs == before + 1, "two of one session at a time"
         backend.open.set()
         for result in results:
