@@ -186,6 +186,7 @@ def test_a_call_that_is_under_way_is_cancelled_and_no_other_begins(session: Sess
     with pytest.raises(SessionEnded):
         session.enter(late)
     assert (under_way.cancelled, over.cancelled, late.cancelled) == (True, False, False)
+    assert session.pace._over.is_set(), "whoever rests need not rest any longer"
 
 
 def test_its_end_is_told_once(session: Session, reports: list[tuple[int, str, str]]) -> None:

@@ -9,6 +9,8 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -189,6 +191,16 @@ def test_what_cannot_be_a_packet_is_a_mistake_of_the_sender(ends: tuple[Ours, so
         ours.send(StatusRequest())  # type: ignore[arg-type]
 
 
+def test_the_largest_packet_travels(ends: tuple[Ours, socket.socket]) -> None:
+    ours, theirs = ends
+    room = MAX_PACKET_BYTES - SessionMessage(granted=SessionGranted(secret=bytes(1 << 15))).ByteSize()
+    largest = SessionMessage(granted=SessionGranted(secret=bytes((1 << 15) + room)))
+    assert largest.ByteSize() == MAX_PACKET_BYTES
+    ours.send(largest)
+    with MessageSocket(theirs, SessionMessage, SessionMessage) as peer:
+        assert peer.receive(5)[0] == largest
+
+
 def test_the_kernel_tells_who_sent_a_packet() -> None:
     ours, theirs = channel.pair()
     with MessageSocket(ours, GpuReply, GpuRequest) as host, theirs:
@@ -208,6 +220,9 @@ def test_the_kernel_tells_who_sent_a_packet() -> None:
 def test_only_a_packet_socket_carries_messages() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream, pytest.raises(ValueError, match="SEQPACKET"):
         MessageSocket(stream, SessionMessage, SessionMessage)
+    elsewhere: Any = SimpleNamespace(family=socket.AF_VSOCK, type=socket.SOCK_SEQPACKET)
+    with pytest.raises(ValueError, match="Unix"):
+        MessageSocket(elsewhere, SessionMessage, SessionMessage)
 
 
 def test_grpc_never_goes_over_a_network() -> None:
