@@ -119,7 +119,7 @@ class Scheduler:
         tensor.move(place)
         self.done += 1
 
-    def write_bytes(self, token: bytes, data: bytes, offset: int) -> None:
+    def write_bytes(self, token: bytes, data: bytes | memoryview, offset: int) -> None:
         """The next piece of a tensor's content; pieces of one tensor follow each other immediately."""
         expected = 0 if self._partial is None else self._partial[1]
         tensor = self._writable(token, goes_on=True)

@@ -9,9 +9,10 @@ from ipc.channel import CONTEXT_METADATA, PROTOCOL_VERSION, SESSION_METADATA, Me
 from ipc.codec import encode_descriptor
 from ipc.descriptors import DataType, Descriptor
 from ipc.errors import InvalidStateError
-from ipc.generated.webnn.v1 import context_pb2, context_pb2_grpc, session_pb2
+from ipc.generated.webnn.v1 import context_pb2, session_pb2
 from ipc.shared_memory import map_pool
 from ipc.timeline import ClientTensor, connect
+from ipc.timeline.stub import ServiceStub
 
 _SECONDS = 30.0
 
@@ -29,7 +30,7 @@ def use_once(sock: socket.socket, backend: str) -> None:
         hello = session_pb2.Hello(protocol_version=PROTOCOL_VERSION, role="warm-up")
         session.send(session_pb2.SessionMessage(hello=hello), timeout=_SECONDS)
         with open_grpc_channel(granted.address) as channel:
-            stub = context_pb2_grpc.WebNNStub(channel)  # type: ignore[no-untyped-call]
+            stub = ServiceStub(channel)
             secret = ((SESSION_METADATA, granted.secret),)
             request = context_pb2.CreateContextRequest(
                 backend=backend,

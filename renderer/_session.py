@@ -38,7 +38,7 @@ from renderer._watcher import Watcher
 if TYPE_CHECKING:
     import grpc
 
-    from ipc.generated.webnn.v1.context_pb2_grpc import WebNNStub
+    from ipc.timeline.stub import ServiceStub
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Session:
         self.gpu_process_pid = opened.gpu_process_pid
         self.lost: Promise[str] = Promise()
         self.granted: Promise[None] = Promise()
-        self.stub: WebNNStub
+        self.stub: ServiceStub
         self.metadata: tuple[tuple[str, bytes], ...] = ()
         self._socket = sock
         self._watcher = watcher
@@ -265,10 +265,10 @@ class Session:
             self._watcher.soon(lambda: self.granted.reject(error))
             return
         self.metadata = ((SESSION_METADATA, granted.secret),)
-        from ipc.generated.webnn.v1 import context_pb2_grpc
+        from ipc.timeline.stub import ServiceStub
 
         self._channel = open_grpc_channel(granted.address)
-        self.stub = context_pb2_grpc.WebNNStub(self._channel)  # type: ignore[no-untyped-call]
+        self.stub = ServiceStub(self._channel)
         hello = session_pb2.Hello(protocol_version=PROTOCOL_VERSION, role="renderer")
         try:
             self._send(session_pb2.SessionMessage(hello=hello))

@@ -29,13 +29,14 @@ from ipc.channel import (
 )
 from ipc.codec import encode_descriptor, encode_graph
 from ipc.descriptors import DataType, Descriptor
-from ipc.generated.webnn.v1 import context_pb2, context_pb2_grpc, graph_pb2, session_pb2
+from ipc.generated.webnn.v1 import context_pb2, graph_pb2, session_pb2
 from ipc.graph import ConstantSource, Graph, Operation
 from ipc.operators import REGISTRY, infer_outputs
 from ipc.operators._support import declared_limits
 from ipc.shared_memory import Region, map_pool, seal_constants
 from ipc.timeline import ClientTensor, RingParts, TimelineClient, connect
 from ipc.timeline.ring import RendererBells
+from ipc.timeline.stub import ServiceStub
 
 SECONDS = 20.0
 CARRIERS = {
@@ -135,7 +136,7 @@ class RawRenderer:
         self.granted = self.socket.receive(SECONDS)[0].granted
         self.say(hello=session_pb2.Hello(protocol_version=PROTOCOL_VERSION, role="test"))
         self.channel = open_grpc_channel(self.granted.address)
-        self.stub = context_pb2_grpc.WebNNStub(self.channel)  # type: ignore[no-untyped-call]
+        self.stub = ServiceStub(self.channel)
         self.metadata: tuple[tuple[str, Any], ...] = ((SESSION_METADATA, self.granted.secret),)
         self.regions: dict[bytes, Region] = {}
         self.rings: dict[bytes, RingParts] = {}

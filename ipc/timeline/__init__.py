@@ -12,7 +12,7 @@ from ipc.timeline.limits import CARRIERS
 from ipc.timeline.ring import RingParts, RingTimeline, connect_ring
 
 if TYPE_CHECKING:
-    from ipc.generated.webnn.v1.context_pb2_grpc import WebNNStub
+    from ipc.timeline.stub import ServiceStub
 
 __all__ = [
     "CARRIERS",
@@ -25,7 +25,7 @@ __all__ = [
     "connect",
 ]
 
-_ON_A_STREAM: dict[str, Callable[[WebNNStub, tuple[tuple[str, Any], ...], Broken], TimelineClient]] = {
+_ON_A_STREAM: dict[str, Callable[[ServiceStub, tuple[tuple[str, Any], ...], Broken], TimelineClient]] = {
     "inline": InlineTimeline,
     "stream": StreamTimeline,
 }
@@ -33,7 +33,7 @@ _ON_A_STREAM: dict[str, Callable[[WebNNStub, tuple[tuple[str, Any], ...], Broken
 
 def connect(
     carrier: str,
-    stub: WebNNStub,
+    stub: ServiceStub,
     metadata: tuple[tuple[str, Any], ...],
     broken: Broken,
     *,

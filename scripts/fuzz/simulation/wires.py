@@ -12,7 +12,7 @@ import grpc
 from google.protobuf.message import Message
 
 from gpu_process.service import GpuService
-from ipc.generated.webnn.v1 import common_pb2, context_pb2, timeline_pb2
+from ipc.generated.webnn.v1 import common_pb2, context_pb2
 from scripts.fuzz.simulation.world import World
 
 _REPLIES: Mapping[str, type[Message]] = {
@@ -59,6 +59,7 @@ class WireCall:
         self.half_closed = False
         self.replies: deque[bytes] = deque()
         self.status: tuple[grpc.StatusCode, str] | None = None
+        self.received: Callable[[bytes], Any] = bytes
 
     # --- the service's view -------------------------------------------------------------------------------------------
 
@@ -89,10 +90,10 @@ class WireCall:
     def __iter__(self) -> WireCall:
         return self
 
-    def __next__(self) -> Message:
+    def __next__(self) -> Any:
         self._world.wait_for(lambda: self.replies or self.status)
         if self.replies and (self.status is None or self.status[0] is grpc.StatusCode.OK):
-            return timeline_pb2.CompletionBatch.FromString(self.replies.popleft())
+            return self.received(self.replies.popleft())
         assert self.status is not None
         if self.status[0] is grpc.StatusCode.OK:
             raise StopIteration
@@ -157,12 +158,19 @@ class Wires:
     def upload(self, method: str, requests: Iterator[Message], metadata: tuple[tuple[str, Any], ...]) -> Message:
         """The same with a stream of requests."""
         call = self._call(method, metadata, lambda handler, call: [handler.stream_unary(call.incoming(), call)])
-        self._feed(call, requests)
+        self._feed(call, (request.SerializeToString() for request in requests))
         return call.result(method)
 
-    def duplex(self, method: str, requests: Iterator[Message], metadata: tuple[tuple[str, Any], ...]) -> WireCall:
+    def duplex(
+        self,
+        method: str,
+        requests: Iterator[bytes],
+        received: Callable[[bytes], Any],
+        metadata: tuple[tuple[str, Any], ...],
+    ) -> WireCall:
         """Open a stream in both directions."""
         call = self._call(method, metadata, lambda handler, call: handler.stream_stream(call.incoming(), call))
+        call.received = received
         self._world.spawn("gRPC", partial(self._feed, call, requests))
         return call
 
@@ -200,12 +208,12 @@ class Wires:
         self._world.spawn(method, work, "gpu")
         return call
 
-    def _feed(self, call: WireCall, requests: Iterator[Message]) -> None:
+    def _feed(self, call: WireCall, requests: Iterator[bytes]) -> None:
         for request in requests:
             self._world.point()
             if call.status is not None:
                 return
-            call.requests.append(request.SerializeToString())
+            call.requests.append(request)
         call.half_closed = True
 
 
@@ -240,13 +248,13 @@ class _Method:
 
 
 class Stub:
-    """What a `TimelineClient` needs of gRPC's generated stub."""
+    """What a `TimelineClient` needs of a `ServiceStub`."""
 
     def __init__(self, wires: Wires) -> None:
         self._wires = wires
         self.DefineBindings = _Method(wires, "DefineBindings")
 
-    def Timeline(  # noqa: N802 - gRPC's name
-        self, batches: Iterator[Message], metadata: tuple[tuple[str, Any], ...]
+    def open_timeline(
+        self, batches: Iterator[bytes], received: Callable[[bytes], Any], metadata: tuple[tuple[str, Any], ...]
     ) -> WireCall:
-        return self._wires.duplex("Timeline", batches, metadata)
+        return self._wires.duplex("Timeline", batches, received, metadata)

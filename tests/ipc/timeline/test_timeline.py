@@ -127,6 +127,19 @@ def test_a_tensor_larger_than_a_message_travels(context: RawContext, timeline: T
     np.testing.assert_array_equal(np.frombuffer(timeline.read(tensor).result(SECONDS), np.uint8), data)
 
 
+@pytest.mark.parametrize("size", [6, 20_000, 600_000, CHUNK_BYTES + 1])
+def test_a_read_has_nothing_of_what_was_written_after_it(
+    context: RawContext, timeline: TimelineClient, size: int
+) -> None:
+    tensor = context.tensor(Descriptor(DataType.UINT8, (size,)))
+    reads = []
+    for value in range(1, 6):  # faster than they are executed: several in a batch
+        timeline.write(tensor, memoryview(np.full(size, value, np.uint8)))
+        reads.append(timeline.read(tensor))
+    found = [np.unique(np.frombuffer(read.result(SECONDS), np.uint8)).tolist() for read in reads]
+    assert found == [[value] for value in range(1, 6)]
+
+
 def test_a_read_can_be_cancelled_and_the_tensor_stays_usable(context: RawContext, timeline: TimelineClient) -> None:
     tensor = context.tensor()
     timeline.write(tensor, _floats(3))
