@@ -99,8 +99,8 @@ def _report(stored: Stored, mode: Mode[Any], files: Mapping[str, str]) -> str:
         "",
         f"- mode: {stored.mode}, backend {stored.options.backend}, from {origin}",
         *(f"- {name}: {version}" for name, version in versions.items()),
-        f"- run it again: `webnn-sim fuzz repro case.json{preload}`;"
-        f" make it smaller: `webnn-sim fuzz reduce case.json{preload}`",
+        f"- run it again: `webnn-sim fuzz repro case.json{preload}`",
+        f"- make it smaller: `webnn-sim fuzz reduce case.json{preload}`",
         "",
         "```",
         problem.what,

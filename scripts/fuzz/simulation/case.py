@@ -110,7 +110,7 @@ def random_case(random: Random) -> SimulationCase:
             endings.append(("destroy", number, random.randrange(len(renderer))))
     if random.random() < 0.1:
         endings.append(("crash",))
-    return SimulationCase(renderers, tuple(endings), random.getrandbits(32), lines=random.random() < 0.5)
+    return SimulationCase(renderers, tuple(endings), random.getrandbits(32), lines=random.random() < 0.3)
 
 
 def random_operations(random: Random, count: int) -> tuple[Operation, ...]:
@@ -129,8 +129,8 @@ def random_operations(random: Random, count: int) -> tuple[Operation, ...]:
                     operations.append(("dispatch", graph, tuple(inputs), output))
             case "read":
                 operations.append(("read", random.choice(tensors)))
-                if random.random() < 0.2:
-                    operations.append((random.choice(("share", "callback")),))
+                if random.random() < 0.35:
+                    operations.append((random.choice(("share", "share", "callback")),))
             case "other":
                 match random.randrange(5):
                     case 0:
