@@ -20,7 +20,7 @@ from ipc.operators import declared_limits
 from ipc.shared_memory import seal_constants
 from ipc.verdicts import BadMessage
 from ipc.verdicts import BadMessageReason as Reason
-from tests.service_rig import SECONDS
+from tests.service_rig import FLOAT, SECONDS
 
 
 class _Service:
@@ -194,6 +194,25 @@ def test_its_end_is_told_once(session: Session, reports: list[tuple[int, str, st
     session.end()
     session.abandon()
     assert reports == [(7, "", "")]
+
+
+def test_all_memory_goes_with_the_end(session: Session, renderer: Renderer) -> None:
+    renderer.send(session_pb2.SessionMessage(hello=session_pb2.Hello(protocol_version=PROTOCOL_VERSION)))
+    fd = seal_constants([b"constants"], "test")
+    renderer.send(session_pb2.SessionMessage(region_offered=session_pb2.RegionOffered(token=b"r" * 16, size=9)), [fd])
+    os.close(fd)
+    unmapped = threading.Event()
+    region = session.region(b"r" * 16)
+    assert region is not None
+    region.when_unmapped(unmapped.set)
+    del region
+    backend = load_backend("reference", BackendOptions())
+    context = session.create_context(backend, declared_limits(), "stream", in_place=True)
+    context.create_tensor(FLOAT, readable=True, writable=True)
+    assert session.status()["pool_bytes"] != 0
+    session.end()
+    assert session.status()["pool_bytes"] == 0
+    assert unmapped.is_set()
 
 
 def test_a_region_of_a_session_that_ends_meanwhile_is_not_unknown(

@@ -215,6 +215,30 @@ def test_the_kernel_tells_who_sent_a_packet() -> None:
         theirs.send(GpuReply(status=StatusReply()).SerializeToString())
         host.receive(5)
         assert host.peer_pid == os.getpid()
+        theirs.close()
+        with pytest.raises(ChannelClosed):
+            host.receive(5)
+        assert host.peer_pid == os.getpid(), "nobody sends an end"
+
+
+def test_a_socket_that_is_shut_down_has_ended_at_both_ends_and_keeps_its_number(
+    ends: tuple[Ours, socket.socket],
+) -> None:
+    ours, theirs = ends
+    number = ours.fileno()
+    ours.shut_down()
+    ours.shut_down()
+    assert theirs.recv(1) == b""
+    with pytest.raises(ChannelClosed):
+        ours.receive(5)
+    assert ours.fileno() == number
+
+
+def test_a_closed_socket_is_an_error(ends: tuple[Ours, socket.socket]) -> None:
+    ours, _ = ends
+    ours.close()
+    with pytest.raises(ChannelError, match="the socket failed"):
+        ours.receive_nowait()
 
 
 def test_only_a_packet_socket_carries_messages() -> None:

@@ -101,6 +101,7 @@ def _shapes() -> list[tuple[str, Call]]:
         ("concat.same_type", call("concat", [t(1), f16(1)], 0)),
         ("concat.same_rank", call("concat", [t(1), t(1, 1)], 0)),
         ("concat.same_shape", call("concat", [t(2, 3), t(2, 4)], 0)),
+        ("concat.same_shape", call("concat", [t(2, 3), t(4, 3)], 1)),
         ("concat.inputs.rank", call("concat", [t()], 0)),
         ("concat.output.dimensions", call("concat", [u8(2**30), u8(2**30)], 0)),
         ("split.axis", call("split", t(4), 2, axis=1)),

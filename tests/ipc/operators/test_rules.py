@@ -201,3 +201,10 @@ def test_a_message_stays_short_however_long_the_list() -> None:
         call("expand", t(3), [2] * 1_000_000).infer()
     assert len(str(refusal.value)) < 200
     assert "1000000 entries" in str(refusal.value)
+
+
+@pytest.mark.parametrize(("sizes", "whole"), [(16, True), (17, False)])
+def test_a_list_of_sixteen_is_shown_whole(sizes: int, whole: bool) -> None:
+    with pytest.raises(RuleError) as refusal:
+        call("expand", t(3), [2] * sizes).infer()
+    assert ("entries" not in str(refusal.value)) is whole
