@@ -138,6 +138,10 @@ def test_a_signature_reads_like_a_hand_written_one() -> None:
         "(input: MLOperand, *, min_value: int | float | None = None, max_value: int | float | None = None, "
         "label: str = ) -> MLOperand"
     )
+    assert str(ops.signature(ops.gemm)).replace("'", "") == (
+        "(a: MLOperand, b: MLOperand, *, c: MLOperand | None = None, alpha: float = 1.0, beta: float = 1.0, "
+        "a_transpose: bool = False, b_transpose: bool = False, label: str = ) -> MLOperand"
+    )
     assert ops.signature(ops.split).return_annotation == "list[MLOperand]"
 
 
