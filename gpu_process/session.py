@@ -315,27 +315,20 @@ class Session:
     # --- its socket ---------------------------------------------------------------------------------------------------
 
     def _drain(self) -> None:
-        """Take all that has arrived; any thread may.
-
-        Raises:
-            SessionEnded: it has, perhaps because of what has arrived.
-        """
+        """Take all that has arrived; any thread may. It may be what ends the session."""
         with self._receiving:
             try:
                 while not self._ended and (received := self._socket.receive_nowait()) is not None:
                     with self.pace.work(_PACKET_SECONDS):
                         self._handle(*received)
-            except ChannelClosed as error:
+            except ChannelClosed:
                 # An empty packet looks like the end and may be taken by a call's thread: our own would wait for ever.
                 self.end()
-                raise SessionEnded from error
             except ChannelError as error:
                 logger.warning("session %d: %s", self.number, error)
                 self.close_for(BadMessage(Reason.MALFORMED, "session"))
             except BadMessage as bad:
                 self.close_for(bad)  # here, or a call that waits for the packet would be the one to blame
-            if self._ended:
-                raise SessionEnded
 
     def _handle(self, message: session_pb2.SessionMessage, fds: list[int]) -> None:
         kind = message.WhichOneof("message")

@@ -22,6 +22,8 @@ from ipc.verdicts import BadMessage
 from ipc.verdicts import BadMessageReason as Reason
 from tests.service_rig import FLOAT, SECONDS
 
+TOKEN = b"r" * 16
+
 
 class _Service:
     """What a session needs that does nothing."""
@@ -73,28 +75,34 @@ def session(
     session.abandon()
 
 
-def test_a_region_is_found_in_the_socket_by_whoever_looks_for_it(session: Session, renderer: Renderer) -> None:
+def _greet(renderer: Renderer) -> None:
     renderer.send(session_pb2.SessionMessage(hello=session_pb2.Hello(protocol_version=PROTOCOL_VERSION)))
+
+
+def _offer(renderer: Renderer) -> None:
+    """A region that is called `TOKEN`."""
     fd = seal_constants([b"constants"], "test")
-    offered = session_pb2.RegionOffered(token=b"r" * 16, size=9)
+    offered = session_pb2.RegionOffered(token=TOKEN, size=9)
     renderer.send(session_pb2.SessionMessage(region_offered=offered), [fd])
     os.close(fd)
-    region = session.region(b"r" * 16)
+
+
+def test_a_region_is_found_in_the_socket_by_whoever_looks_for_it(session: Session, renderer: Renderer) -> None:
+    _greet(renderer)
+    _offer(renderer)
+    region = session.region(TOKEN)
     assert region is not None
     assert bytes(region.memory) == b"constants"
-    assert session.region(b"r" * 16) is region
+    assert session.region(TOKEN) is region
     assert session.region(b"u" * 16) is None
 
 
 def test_a_region_that_is_offered_before_the_greeting_ends_it(
     session: Session, renderer: Renderer, reports: list[tuple[int, str, str]]
 ) -> None:
-    fd = seal_constants([b"constants"], "test")
-    offered = session_pb2.RegionOffered(token=b"r" * 16, size=9)
-    renderer.send(session_pb2.SessionMessage(region_offered=offered), [fd])
-    os.close(fd)
+    _offer(renderer)
     with pytest.raises(SessionEnded):
-        session.region(b"r" * 16)
+        session.region(TOKEN)
     closed, _ = renderer.receive(SECONDS)
     assert closed.closed.reason == "unexpected_message"
     assert reports == [(7, "unexpected_message", "region_offered")]
@@ -155,7 +163,7 @@ def test_it_looks_into_its_socket_only_when_something_is_there(
     thread.start()
     granted, _ = renderer.receive(SECONDS)
     assert granted.granted.protocol_version == PROTOCOL_VERSION
-    renderer.send(session_pb2.SessionMessage(hello=session_pb2.Hello(protocol_version=PROTOCOL_VERSION)))
+    _greet(renderer)
     renderer.close()
     thread.join(SECONDS)
     assert session.ended
@@ -197,12 +205,10 @@ def test_its_end_is_told_once(session: Session, reports: list[tuple[int, str, st
 
 
 def test_all_memory_goes_with_the_end(session: Session, renderer: Renderer) -> None:
-    renderer.send(session_pb2.SessionMessage(hello=session_pb2.Hello(protocol_version=PROTOCOL_VERSION)))
-    fd = seal_constants([b"constants"], "test")
-    renderer.send(session_pb2.SessionMessage(region_offered=session_pb2.RegionOffered(token=b"r" * 16, size=9)), [fd])
-    os.close(fd)
+    _greet(renderer)
+    _offer(renderer)
     unmapped = threading.Event()
-    region = session.region(b"r" * 16)
+    region = session.region(TOKEN)
     assert region is not None
     region.when_unmapped(unmapped.set)
     del region
@@ -215,15 +221,33 @@ def test_all_memory_goes_with_the_end(session: Session, renderer: Renderer) -> N
     assert unmapped.is_set()
 
 
+def test_whoever_looks_for_a_region_may_find_the_end(
+    session: Session, renderer: Renderer, reports: list[tuple[int, str, str]]
+) -> None:
+    renderer.close()
+    with pytest.raises(SessionEnded):
+        session.region(TOKEN)
+    assert reports == [(7, "", "")]
+
+
+def test_what_is_still_in_the_socket_after_the_end_is_not_taken(session: Session, renderer: Renderer) -> None:
+    _greet(renderer)
+    _offer(renderer)
+    session.end()
+    with pytest.raises(SessionEnded):
+        session.region(TOKEN)
+    assert session._memory.regions.get(TOKEN) is None
+
+
 def test_a_region_of_a_session_that_ends_meanwhile_is_not_unknown(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "_drain", session.end)  # as another thread may
     with pytest.raises(SessionEnded):
-        session.region(b"r" * 16)
+        session.region(TOKEN)
 
 
 def test_a_region_of_a_session_that_is_gone_is_not_looked_for(session: Session) -> None:
     session.end()
     with pytest.raises(SessionEnded):
-        session.region(b"r" * 16)
+        session.region(TOKEN)

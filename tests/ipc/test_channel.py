@@ -145,6 +145,10 @@ def test_nothing_to_receive_is_none_or_a_timeout(ends: tuple[Ours, socket.socket
         ours.receive(0)
     with pytest.raises(TimeoutError):
         ours.receive(0.01)
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        ours.receive(0.2)
+    assert time.monotonic() - began > 0.19
 
 
 def fill(ours: Ours) -> None:

@@ -59,3 +59,15 @@ def test_int4_round_trips_through_the_pair_in_a_context_that_allows_it(data_type
     for refused in (quantize, dequantize):
         with pytest.raises(RuleError):
             refused.infer()
+
+
+def test_ranks_that_every_backend_must_have_are_as_declared_or_up_to_five() -> None:
+    assert ops.gather.outputs["output"].required_rank == (1, 5)
+    assert ops.batch_normalization.slots["input"].required_rank == (3, 5)
+    assert ops.relu.slots["input"].required_rank == (0, 5)
+    assert ops.conv2d.slots["input"].required_rank == (4, 4)
+
+
+def test_an_operator_is_declared_once() -> None:
+    with pytest.raises(ValueError, match="relu is declared already"):
+        ops.REGISTRY.add(ops.relu)
