@@ -110,7 +110,7 @@ def random_case(random: Random) -> SimulationCase:
             endings.append(("destroy", number, random.randrange(len(renderer))))
     if random.random() < 0.1:
         endings.append(("crash",))
-    return SimulationCase(renderers, tuple(endings), random.getrandbits(32), lines=random.random() < 0.3)
+    return SimulationCase(renderers, tuple(endings), random.getrandbits(32), lines=random.random() < 0.6)
 
 
 def random_operations(random: Random, count: int) -> tuple[Operation, ...]:
@@ -130,7 +130,7 @@ def random_operations(random: Random, count: int) -> tuple[Operation, ...]:
             case "read":
                 operations.append(("read", random.choice(tensors)))
                 if random.random() < 0.35:
-                    operations.append((random.choice(("share", "share", "callback")),))
+                    operations.append((random.choice(("share", "callback")),))
             case "other":
                 match random.randrange(5):
                     case 0:

@@ -11,7 +11,7 @@ from scripts.fuzz.mode import CoverageKey, Mode, Problem, Verdict
 from scripts.fuzz.simulation.case import CARRIERS, ContextProgram, SimulationCase, random_case, smaller_cases
 from scripts.fuzz.simulation.simulate import simulate
 
-_EXHAUSTIVE_SHARE = 0.005
+_EXHAUSTIVE_SHARE = 0.002
 _SCHEDULES = 400  # of one small program, at most
 _STEPS = (
     *("tensor", "graph", "write", "dispatch", "read", "destroy_tensor", "destroy_graph"),

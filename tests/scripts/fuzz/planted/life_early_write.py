@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from ipc.timeline import _grpc
+from ipc.timeline._grpc_commands import SlotWrite
 
-_grpc._SlotWrite.ready = lambda self, completed: True
+SlotWrite.ready = lambda self, completed: True

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from ipc.timeline import _grpc
+from ipc.timeline._grpc_commands import Dispatch
 
-_grpc._Dispatch.ready = lambda self, completed: True
+Dispatch.ready = lambda self, completed: True
