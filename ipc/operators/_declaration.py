@@ -253,7 +253,7 @@ def declare(
     attributes = {key: _named(member, key) for key, member in members.items() if isinstance(member, Attribute)}
     first = next(iter(slots.values()))
     if outputs is None:
-        outputs = {"output": replace(first, presence="required", same_type_as=None, late=False, spec_name="")}
+        outputs = {"output": replace(first, presence="required", same_type_as=None, late=False)}
     doc = inspect.cleandoc(doc or infer.__doc__ or "")
     return REGISTRY.add(
         Operator(
@@ -317,4 +317,4 @@ def camel_case(name: str) -> str:
 
 
 def _named(member: Any, name: str) -> Any:
-    return replace(member, name=name, spec_name=member.spec_name or camel_case(name))
+    return replace(member, name=name, spec_name=camel_case(name))

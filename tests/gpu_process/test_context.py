@@ -72,6 +72,16 @@ def test_what_is_refused_because_the_context_has_ended_is_given_back(name: str) 
     assert free == owner.pool.mapped_bytes(), "a slot is still taken"
 
 
+def test_a_context_that_has_ended_lets_go_of_what_was_bound() -> None:
+    owner = Owner()
+    graph = owner.context.add_graph(unary("relu"), BACKEND.compile(unary("relu"), {}))
+    source, target = owner.create(FLOAT), owner.create(FLOAT)
+    owner.context.scheduler.define(1, graph.token, [("x", source.token)], [("y", target.token)])
+    assert owner.context.scheduler._bindings
+    owner.context.end()
+    assert not owner.context.scheduler._bindings
+
+
 @pytest.mark.parametrize(
     ("name", "culprit"),
     [
