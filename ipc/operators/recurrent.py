@@ -78,8 +78,7 @@ class LstmOptions(_LstmOptions):
 
 
 def _check_hidden_size(rule: Rule, hidden_size: int, gates: int) -> None:
-    # Not 0, or no weight would have had its shape.
-    rule("hidden_size", hidden_size <= MAX_DIMENSION // (2 * gates), hidden_size=hidden_size)
+    rule("hidden_size", 1 <= 2 * gates * hidden_size <= MAX_DIMENSION, hidden_size=hidden_size)
 
 
 def _hidden_size_rule(gates: int) -> dict[str, str]:

@@ -155,9 +155,9 @@ def test_the_first_broken_rule_of_the_specifications_order_is_named(rule: str, w
 
 
 @pytest.mark.parametrize(("operator", "gates"), [("gru", 3), ("lstm", 4)])
-def test_the_largest_hidden_size_is_exact(operator: str, gates: int) -> None:
-    largest = (2**31 - 1) // (2 * gates)
-    for size, refusal in (largest, None), (largest + 1, f"{operator}.hidden_size"):
+def test_the_bounds_of_a_hidden_size_are_exact(operator: str, gates: int) -> None:
+    rule, largest = f"{operator}.hidden_size", (2**31 - 1) // (2 * gates)
+    for size, refusal in (0, rule), (1, None), (largest, None), (largest + 1, rule):
         weights = t(1, gates * size, 1), t(1, gates * size, size)
         assert _refusal(call(operator, t(2, 1, 1), *weights, 2, size).infer) == refusal
 
