@@ -68,9 +68,10 @@ class Poller:
             server.closed = True
             self._servers = tuple(each for each in self._servers if each is not server)
             self._epoll.unregister(server.doorbell)
-            if server.busy:
-                return  # whoever serves it closes it
-        server.when_closed()
+            is_busy = server.busy
+        self._ring()  # the leader may sleep, with the ring in its hands
+        if not is_busy:  # otherwise whoever serves it closes it
+            server.when_closed()
 
     def stop(self) -> None:
         """End all threads, after the commands that are running."""
@@ -104,15 +105,22 @@ class Poller:
         polling = self._polling
         rounds = polling.rounds()
         while not self._stopping:
-            found = False
-            for server in self._servers:
-                if self._has_work(server):
-                    self._serve(server, me)
-                    if self._leader != me:
-                        return
-                    found = True
+            found = self._serve_all(me)
+            if self._leader != me:
+                return
             if found or (not next(rounds, False) and self._sleep()):
                 rounds = polling.rounds()
+
+    def _serve_all(self, me: int) -> bool:
+        """Serve each ring that has work, as long as this thread leads; whether there was one."""
+        found = False
+        for server in self._servers:
+            if self._has_work(server):
+                self._serve(server, me)
+                if self._leader != me:
+                    return True
+                found = True
+        return found
 
     def _has_work(self, server: RingServer) -> bool:
         # With `in`: asking a Counter for what it has not would be slower, and this is asked all the time.

@@ -61,16 +61,22 @@ def _run(steps: Sequence[Callable[[], Any]], clean: Callable[[Any], bool], write
 
 
 def _received(results: Any) -> Iterator[Any]:
-    while select.select([results], [], [], _SECONDS)[0]:
+    while _is_readable(results, _SECONDS):
         try:
             yield pickle.load(results)
         except EOFError:
             return
 
 
+def _is_readable(results: Any, seconds: float) -> bool:
+    poll = select.poll()  # select(2) knows the first 1024 descriptors only
+    poll.register(results, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
 def _why(child: int, results: Any) -> str:
     """What ended a child; nothing if it had done what it was to do."""
-    pid, status = os.waitpid(child, 0 if select.select([results], [], [], 0)[0] else os.WNOHANG)
+    pid, status = os.waitpid(child, 0 if _is_readable(results, 0) else os.WNOHANG)
     if pid == 0:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

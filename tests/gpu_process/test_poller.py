@@ -182,10 +182,16 @@ def test_a_bad_command_ends_its_session_and_no_other(tmp_path: Path) -> None:
         good.round_trip(2)
 
 
+def _disconnect(rig: Rig, renderer: Renderer) -> None:
+    number = renderer.session.number
+    renderer.session.close()
+    rig.reports.of(number)  # it has been noticed, before anything goes on
+
+
 Ending = Callable[[Rig, Renderer], object]
 _ENDINGS: dict[str, Ending] = {
     "destroyed": lambda rig, renderer: renderer.context.destroy(),
-    "disconnected": lambda rig, renderer: renderer.session.close(),
+    "disconnected": _disconnect,
     "ended by the host": lambda rig, renderer: rig.service.end_session(renderer.session.number),
 }
 
