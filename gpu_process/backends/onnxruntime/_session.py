@@ -144,7 +144,9 @@ def _settings(options: BackendOptions) -> Any:
     settings.inter_op_num_threads = 1
     settings.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     settings.log_severity_level = _FATAL
-    # A spinning pool takes the core on which the renderer writes its next input.
-    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Threads wait for the next operator in a loop, but not for the next run: that would take the core on which the
+    # renderer writes its next input.
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "1")
+    settings.add_session_config_entry("session.force_spinning_stop", "1")
     settings.use_deterministic_compute = True
     return settings

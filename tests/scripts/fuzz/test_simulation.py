@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from dataclasses import replace
 
 import pytest
@@ -54,3 +56,14 @@ def test_whoever_expects_a_read_is_called_back_in_any_schedule() -> None:
     )
     for seed in range(60):
         assert simulate(_alone("ring", *operations, seed=seed)).violation is None, seed
+
+
+def test_a_world_that_is_over_leaves_no_descriptor() -> None:
+    def run(cases: int) -> int:
+        for seed in range(cases):
+            assert simulate(_alone("ring", ("tensor", 0), ("read", 0), seed=seed)).violation is None
+        gc.collect()
+        return len(os.listdir("/proc/self/fd"))
+
+    before = run(2)
+    assert run(20) <= before + 2
