@@ -15,6 +15,7 @@ What the alternatives cost is in docs/ipc.md.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import socket
@@ -94,7 +95,9 @@ class RendererBells:
         """Take all bells that were rung; False if the other side has closed its end."""
         if self._is_nudged:
             self._is_nudged = False
-            os.eventfd_read(self.nudge)
+            # Somebody may nudge just now: then this takes both, and the next one finds nothing.
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self.nudge)
         try:
             return bool(self.socket.recv(4096, socket.MSG_DONTWAIT))
         except BlockingIOError:
