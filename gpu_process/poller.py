@@ -24,7 +24,11 @@ from ipc.verdicts import BadMessage
 
 
 class Poller:
-    """Serves rings, from `start` to `stop`."""
+    """Serves rings, from the first that is added until `stop`.
+
+    Attributes:
+        close: lets go of its descriptors, when its threads have ended; they go with the object anyway.
+    """
 
     def __init__(self, spin: float, guarded: Callable[[Callable[[], None]], None]) -> None:
         """
@@ -47,7 +51,8 @@ class Poller:
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._epoll.register(self._wake, select.EPOLLIN | select.EPOLLET)
-        weakref.finalize(self, _close, self._epoll, self._wake).atexit = False
+        self.close = weakref.finalize(self, _close, self._epoll, self._wake)
+        self.close.atexit = False
 
     def add(self, server: RingServer) -> None:
         """Serve a ring from now on."""

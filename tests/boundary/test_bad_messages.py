@@ -103,7 +103,8 @@ def test_sessions_that_end_badly_leave_nothing_behind(target: Target) -> None:
     target.assert_footprint(
         lambda now: (
             now.descriptors <= before.descriptors
-            and now.shared_mappings <= before.shared_mappings
+            # One of the last may be garbage that Python has not looked for yet.
+            and now.shared_mappings <= before.shared_mappings + 1
             and now.threads <= before.threads + 4
         ),
         f"before {before}",

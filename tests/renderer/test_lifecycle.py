@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -358,8 +359,12 @@ def _script(text: str) -> subprocess.Popen[str]:
 
 def _announced(script: subprocess.Popen[str]) -> list[psutil.Process]:
     assert script.stdout is not None
-    family = [psutil.Process(int(pid)) for pid in script.stdout.readline().split()]
-    assert len(family) > 1
+    pids = [int(pid) for pid in script.stdout.readline().split()]
+    assert len(pids) > 1
+    family = []
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):  # the script has ended meanwhile, and its processes with it
+            family.append(psutil.Process(pid))
     return family
 
 

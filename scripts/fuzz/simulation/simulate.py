@@ -294,3 +294,4 @@ class _Run:
             renderer.socket.close()
         for theirs in self._ends:
             theirs.close()
+        self._service.poller.close()

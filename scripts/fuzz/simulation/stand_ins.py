@@ -6,7 +6,6 @@ import select
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -231,9 +230,7 @@ class _Select:
 
 class _Epoll:
     def __init__(self, world: World) -> None:
-        self._world = weakref.proxy(
-            world
-        )  # whoever has it closes it by a finalizer, which would keep the world for ever
+        self._world = world
         self._epoll = select.epoll()
         self.register = self._epoll.register
         self.unregister = self._epoll.unregister
