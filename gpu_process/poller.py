@@ -134,6 +134,7 @@ class Poller:
             server.end.pending()
             and not server.busy
             and (server.session not in held_up or held_up[server.session] < MAX_HELD_UP)
+            and not server.is_over  # whoever ends its context is about to remove it
         )
 
     def _sleep(self) -> bool:
@@ -170,7 +171,7 @@ class Poller:
 
         try:
             server.serve(takes_long)
-            while self._leader != me and server.end.pending() and not server.closed:
+            while self._leader != me and server.end.pending() and not server.closed and not server.is_over:
                 server.serve(takes_long)
         except BadMessage as bad:
             takes_long()

@@ -73,6 +73,11 @@ class RingServer:
         self._context = context
         self._running = running
 
+    @property
+    def is_over(self) -> bool:
+        """Whether its context has ended, so that nothing is executed any more."""
+        return self._context.ended
+
     def serve(self, takes_long: TakesLong) -> None:
         """Execute what has been published, up to a budget.
 
