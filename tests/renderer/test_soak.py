@@ -13,7 +13,7 @@ from renderer import ML, MLContext, MLGraph, MLGraphBuilder
 
 ROUNDS = 10_000
 WARM_UP = 500
-SLACK_BYTES = 16 << 20  # allocators keep what they once had; a leak of one small object a round would be more than this
+SLACK_BYTES = 16 << 20  # allocators keep what they once had; a leak of two kilobytes a round would be more than this
 
 
 def _round(context: MLContext, graph: MLGraph, value: float) -> None:
